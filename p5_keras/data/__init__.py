@@ -1,0 +1,20 @@
+"""From data sets to batches: read, augment, transform, mask, batch."""
+
+from p5_keras.data.augment import Augment
+from p5_keras.data.labels import adapt, check, collect
+from p5_keras.data.pipeline import evaluation, steps_per_epoch, training
+from p5_keras.data.source import Source, builder, from_tfds, load
+
+__all__ = [
+    "Augment",
+    "Source",
+    "adapt",
+    "builder",
+    "check",
+    "collect",
+    "evaluation",
+    "from_tfds",
+    "load",
+    "steps_per_epoch",
+    "training",
+]

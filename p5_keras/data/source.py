@@ -1,0 +1,184 @@
+"""A source: examples by number, which is what lets training start at any step."""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from p5_keras import catalog
+from p5_keras.naming import did_you_mean
+from p5_keras.task import Task
+
+Example = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Examples by number.
+
+    An example is a dict with an "image" (or "input") and the fields that tasks read
+    their labels from; batches of examples have a leading axis everywhere. Boxes are a
+    field `{"bbox": (batch, n, 4) in 0..1 as y1, x1, y2, x2, "label": (batch, n)}` in
+    which rows with a negative label are padding.
+
+    Attributes:
+        size: Examples in one epoch.
+        read: From indices `(batch,)` in 0..size-1 and epochs `(batch,)`, both int64,
+            to a batch of examples. Most sources ignore the epoch; one that makes its
+            examples can make new ones each time.
+        transform: From a batch of examples to one, applied always: value fixes, and
+            labels derived from others.
+        augment: From one example and a seed `(2,)` to one, applied in training.
+    """
+
+    size: int
+    read: Callable[[tf.Tensor, tf.Tensor], Example]
+    transform: Callable[[Example], Example] | None = None
+    augment: Callable[[Example, tf.Tensor], Example] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that there is an example.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.size < 1:
+            raise ValueError("A source must hold at least one example. Received: 0")
+
+
+def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
+    """Returns a prepared TFDS builder, of this package or of TFDS.
+
+    Args:
+        name: Name of a folder of `datasets/`, or any name that `tfds.load` takes.
+        manual_dir: Folder with a local copy of what would be downloaded.
+        **kwargs: Arguments of the builder, such as `data_dir`.
+
+    Raises:
+        ValueError: There is no such data set.
+    """
+    import tensorflow_datasets as tfds
+
+    folder = catalog.folder("datasets")
+    if (folder / name / f"{name}_dataset_builder.py").exists():
+        # The one way of loading by path that TFDS survives: its own.
+        with tfds.core.utils.add_sys_path(folder):
+            module = importlib.import_module(f"{name}.{name}_dataset_builder")
+        found = module.Builder(**kwargs)
+    else:
+        try:
+            found = tfds.builder(name, **kwargs)
+        except tfds.core.DatasetNotFoundError as error:
+            known = [*catalog.names("datasets"), *tfds.list_builders()]
+            raise ValueError(
+                f"There is no data set of that name.{did_you_mean(name, known)} "
+                f"Received: name={name!r}"
+            ) from error
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    found.download_and_prepare(download_config=config)
+    return found
+
+
+def from_tfds(
+    builder: Any,
+    split: str,
+    image_size: int | tuple[int, int] | None = None,
+    maps: Iterable[str] = (),
+    **kwargs: Any,
+) -> Source:
+    """Reads a TFDS split into memory, decoded and resized.
+
+    Args:
+        builder: A prepared TFDS builder.
+        split: Name of the split, slices included.
+        image_size: Size of the images, `(height, width)` or one number for both. If
+            left out, all images must have the same size.
+        maps: Fields that are label maps, resized without mixing labels.
+        **kwargs: `transform` and `augment` of the source.
+
+    Returns:
+        A source; boxes are padded with label −1 to the most that an image has.
+    """
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    maps = tuple(maps)
+
+    def resize(example: Example) -> Example:
+        example = dict(example)
+        if size is not None:
+            image = tf.image.resize(example["image"], size, antialias=True)
+            example["image"] = tf.cast(tf.round(image), tf.uint8)
+            for name in maps:
+                example[name] = tf.image.resize(example[name], size, method="nearest")
+        return example
+
+    dataset = builder.as_dataset(split=split, shuffle_files=False)
+    dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
+    count = int(dataset.cardinality())
+    if count < 1:
+        raise ValueError(f"A split must hold an example. Received: split={split!r}")
+    padding = tf.nest.map_structure_with_tuple_paths(
+        lambda path, spec: (
+            tf.constant("")
+            if spec.dtype == tf.string
+            else tf.constant(-1 if path[-1] == "label" else 0, spec.dtype)
+        ),
+        dataset.element_spec,
+    )
+    batch = dataset.padded_batch(count, padding_values=padding).get_single_element()
+
+    def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
+        del epochs
+        return tf.nest.map_structure(lambda t: tf.gather(t, indices), batch)
+
+    return Source(count, read, **kwargs)
+
+
+def load(
+    name: str,
+    tasks: list[Task],
+    image_size: int | tuple[int, int] | None = None,
+    batch_size: int = 32,
+    splits: tuple[str, str, str] = ("train", "validation", "test"),
+    seed: int = 0,
+    manual_dir: str | None = None,
+    maps: Iterable[str] = (),
+    transform: Callable[[Example], Example] | None = None,
+    augment: Callable[[Example, tf.Tensor], Example] | None = None,
+    **kwargs: Any,
+) -> tuple[tf.data.Dataset, tf.data.Dataset, tf.data.Dataset]:
+    """Loads a data set for some tasks, adapts them to it, and checks its labels.
+
+    Args:
+        name: Name of the data set; see `builder`.
+        tasks: The tasks; they learn their statistics from the training split.
+        image_size: See `from_tfds`.
+        batch_size: Global batch size.
+        splits: TFDS names of the training, validation and test splits.
+        seed: Seed of the order and the augmentation.
+        manual_dir: See `builder`.
+        maps: See `from_tfds`.
+        transform: See `Source`.
+        augment: See `Source`.
+        **kwargs: Arguments of the builder.
+
+    Returns:
+        Batches `(x, y, sample_weight)` for training (one epoch, in a new order each
+        time), validation and test.
+    """
+    from p5_keras.data import labels, pipeline
+
+    found = builder(name, manual_dir, **kwargs)
+    train, validation, test = (
+        from_tfds(found, s, image_size, maps, transform=transform, augment=augment)
+        for s in splits
+    )
+    reference = pipeline.evaluation(train, tasks, batch_size)
+    labels.check(tasks, reference)
+    labels.adapt(tasks, reference)
+    batches = pipeline.training(train, tasks, batch_size, seed, start=None)
+    held_out = [pipeline.evaluation(s, tasks, batch_size) for s in (validation, test)]
+    for dataset in held_out:
+        labels.check(tasks, dataset)
+    return batches, held_out[0], held_out[1]

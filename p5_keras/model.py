@@ -1,0 +1,421 @@
+"""The multi-task model: one trunk, named heads, one joint objective."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from p5_keras import losses
+from p5_keras.naming import check_keys, check_names
+from p5_keras.task import Task
+from p5_keras.trunk import Trunk
+
+Tensor = Any
+
+
+def build_model(
+    trunk: Trunk,
+    tasks: Iterable[Task],
+    input_shape: tuple[int, ...],
+    trunk_l2: float = 0.0,
+    head_l2: float = 0.0,
+) -> "MultiTaskModel":
+    """Builds one trunk with a head for every task.
+
+    Args:
+        trunk: The shared trunk.
+        tasks: The tasks. Those that standardise their targets must have been adapted.
+        input_shape: Shape of one input: `(height, width, channels)` for images.
+        trunk_l2: λ of the joint objective.
+        head_l2: γ of the joint objective.
+
+    Returns:
+        A functional `keras.Model` from `(batch, *input_shape)` to a dict with one
+        tensor a task. Heads are its layers named like the tasks.
+
+    Raises:
+        ValueError: A task's name is taken, or its head cannot be built on this trunk.
+    """
+    tasks = list(tasks)
+    if not tasks:
+        raise ValueError("`tasks` must hold at least one task. Received: []")
+    name = "image" if len(input_shape) == 3 else "input"
+    inputs = keras.Input(input_shape, name=name)
+    features = trunk(inputs)
+    taken = [x._keras_history.operation.name for x in (inputs, *features.values())]
+    check_names([task.name for task in tasks], taken)
+    outputs = {}
+    for task in tasks:
+        head = task.build(features, input_shape)
+        outputs[task.name] = head({k.name: features[k.name] for k in head.inputs})
+    return MultiTaskModel(
+        inputs, outputs, tasks=tasks, trunk_l2=trunk_l2, head_l2=head_l2
+    )
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class MultiTaskModel(keras.Model):
+    """A functional model that trains all its tasks under one joint objective.
+
+    `Σ_t α_t L_t + λ‖θ‖² + γ‖φ‖²`: L_t is the mean loss of task t over the examples
+    that have its label, θ the trunk's kernels and φ the heads' (anything with two or
+    more axes: no bias, no normalisation). It is compiled, fitted, saved and exported
+    as any Keras model; outputs, labels, weights and logs are keyed by task.
+
+    Args:
+        inputs: Keras input.
+        outputs: Dict of one Keras tensor a task.
+        name: Name of the model.
+        tasks: The tasks, in the order of tables and reports.
+        trunk_l2: λ.
+        head_l2: γ.
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        outputs: Any,
+        name: str | None = None,
+        *,
+        tasks: Iterable[Task] = (),
+        trunk_l2: float = 0.0,
+        head_l2: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(inputs, outputs, name=name, **kwargs)
+        if min(trunk_l2, head_l2) < 0:
+            raise ValueError(
+                "`trunk_l2` and `head_l2` must be 0 or more. "
+                f"Received: trunk_l2={trunk_l2}, head_l2={head_l2}"
+            )
+        self.tasks = tuple(tasks)
+        self.trunk_l2, self.head_l2 = trunk_l2, head_l2
+        check_keys("outputs", outputs, [task.name for task in self.tasks])
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: dict[str, Any] | None = None,
+        loss_weights: dict[str, Any] | None = None,
+        metrics: dict[str, Any] | None = None,
+        normalize_loss_weights: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Sets optimizer, losses, weights and metrics; tasks fill what is left out.
+
+        Args:
+            optimizer: Any Keras optimizer.
+            loss: Any Keras loss by task; an explicit `None` leaves the task out of
+                the objective.
+            loss_weights: α by task, a number or a `keras.Variable`, which may change
+                while training.
+            metrics: List of Keras metrics by task.
+            normalize_loss_weights: `None` takes α as given, "one" scales them to sum
+                to 1, "tasks" to the number of tasks.
+            **kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            ValueError: A key is not the name of a task, or a weight is negative.
+        """
+        names = [task.name for task in self.tasks]
+        for what, given in (
+            ("loss", loss),
+            ("loss_weights", loss_weights),
+            ("metrics", metrics),
+        ):
+            if given is not None:
+                known = names if what == "loss_weights" else given
+                check_keys(what, given, known)
+                check_keys(what, {**dict.fromkeys(names), **given}, names)
+        loss, metrics = loss or {}, metrics or {}
+        self._task_losses = {
+            task.name: task.training_loss(loss.get(task.name))
+            for task in self.tasks
+            if not (task.name in loss and loss[task.name] is None)
+        }
+        self._alpha = _loss_weights(
+            loss_weights or {t.name: t.loss_weight for t in self.tasks},
+            normalize_loss_weights,
+        )
+        # The exact mean over labelled examples of an epoch: a batch without labels
+        # for a task weighs nothing in it.
+        self._loss_trackers = [
+            keras.metrics.Mean(name=f"{name}_loss") for name in self._task_losses
+        ]
+        if self.trunk_l2 or self.head_l2:
+            self._loss_trackers.append(keras.metrics.Mean(name="l2"))
+        chosen = {t.name: metrics.get(t.name, t.metrics) for t in self.tasks}
+        super().compile(
+            optimizer=optimizer,
+            weighted_metrics={
+                t.name: t.default_metrics() if chosen[t.name] is None else chosen[t.name]
+                for t in self.tasks
+            },
+            **kwargs,
+        )
+        self._given = {
+            "optimizer": self.optimizer,
+            "loss": loss or None,
+            "loss_weights": loss_weights and {k: float(v) for k, v in loss_weights.items()},
+            "metrics": metrics or None,
+            "normalize_loss_weights": normalize_loss_weights,
+            **kwargs,
+        }
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """α of each task as it is now."""
+        return {name: float(value) for name, value in self._alpha.items()}
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Computes the joint objective of a batch and logs its parts.
+
+        Returns:
+            This replica's part of the objective; the parts of all replicas add up.
+        """
+        del x, training
+        weights = sample_weight or {}
+        terms = [
+            loss.terms(y[name], y_pred[name], weights.get(name))
+            for name, loss in self._task_losses.items()
+        ]
+        numerators, denominators = (ops.stack(side) for side in zip(*terms, strict=True))
+        total = ops.stack([ops.cast(self._alpha[n], "float32") for n in self._task_losses])
+        total = total * losses.safe_divide(
+            numerators, losses.replica_sum(denominators)
+        )
+        means = losses.safe_divide(numerators, denominators)
+        for i, tracker in enumerate(self._loss_trackers[: len(self._task_losses)]):
+            tracker.update_state(means[i], sample_weight=denominators[i])
+        total = ops.sum(total)
+        if self.trunk_l2 or self.head_l2:
+            l2 = self.l2_penalty()
+            self._loss_trackers[-1].update_state(l2)
+            total = total + l2 / self.distribute_strategy.num_replicas_in_sync
+        if self.losses:
+            total = total + sum(self._aggregate_additional_loss(x) for x in self.losses)
+        return total
+
+    def l2_penalty(self) -> Tensor:
+        """Computes λ‖θ‖² + γ‖φ‖² over kernels."""
+        total = ops.zeros(())
+        for rate, variables in (
+            (self.trunk_l2, self.trunk_variables),
+            (self.head_l2, self.head_variables),
+        ):
+            kernels = [v for v in variables if len(v.shape) > 1 and rate]
+            for kernel in kernels:
+                total = total + rate * ops.sum(ops.square(ops.cast(kernel, "float32")))
+        return total
+
+    @property
+    def head_variables(self) -> list[keras.Variable]:
+        """Trainable variables of all heads, φ."""
+        heads = [self.get_layer(task.name) for task in self.tasks]
+        return [v for head in heads for v in head.trainable_variables]
+
+    @property
+    def trunk_variables(self) -> list[keras.Variable]:
+        """Trainable variables that no head owns, θ."""
+        heads = {id(v) for v in self.head_variables}
+        return [v for v in self.trainable_variables if id(v) not in heads]
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """Keras' own step, but for gradient clipping under several replicas.
+
+        Keras clips every replica's gradient and then adds them up. Here they are
+        added first; what the optimizer then does to its share changes nothing more.
+        """
+        optimizer = self.optimizer
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        clips = (optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
+        if replicas == 1 or all(clip is None for clip in clips):
+            return super().train_step(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            scaled = optimizer.scale_loss(loss)
+        batch = tf.shape(tf.nest.flatten(x)[0])[0]
+        self._loss_tracker.update_state(loss * replicas, sample_weight=batch)
+        variables = [v.value for v in self.trainable_variables]
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        gradients = optimizer._clip_gradients(losses.replica_sum(gradients))
+        optimizer.apply([g / replicas for g in gradients], self.trainable_variables)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does, after checking the keys of the labels."""
+        _check_labels("y", x, y, self.tasks)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
+        return super().fit(x, y, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """Evaluates as `keras.Model.evaluate` does, and adds whole-set metrics.
+
+        With an optimizer that keeps moving averages of the weights, these are used.
+        Metrics that need all predictions at once (a detector's mAP) cost a second
+        pass; one that no label could measure is NaN.
+        """
+        _check_labels("y", x, y, self.tasks)
+        as_dict = kwargs.pop("return_dict", False)
+        with self.averaged_weights():
+            logs = super().evaluate(x, y, return_dict=True, **kwargs)
+            evaluators = {t.name: t.evaluator() for t in self.tasks}
+            evaluators = {name: e for name, e in evaluators.items() if e is not None}
+            if evaluators:
+                if not isinstance(x, tf.data.Dataset):
+                    weight = kwargs.get("sample_weight")
+                    data = (x, y) if weight is None else (x, y, weight)
+                    x = tf.data.Dataset.from_tensor_slices(data)
+                    x = x.batch(kwargs.get("batch_size") or 32)
+                if kwargs.get("steps"):
+                    x = x.take(kwargs["steps"])
+                for batch in self.predictions(x):
+                    for name, evaluator in evaluators.items():
+                        evaluator.update(
+                            batch["label"][name],
+                            batch["weight"][name],
+                            batch["fields"][name],
+                        )
+        for name, evaluator in evaluators.items():
+            for key, value in evaluator.result().items():
+                logs[f"{name}_{key}"] = float("nan") if value is None else value
+        return logs if as_dict else list(logs.values())
+
+    def predictions(self, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:
+        """Yields labels, weights and decoded fields of every batch, as NumPy arrays.
+
+        Args:
+            dataset: Batches `(x, y)` or `(x, y, sample_weight)`.
+
+        Yields:
+            `{"x": ..., "label": {task: ...}, "weight": {task: ...}, "fields": {task:
+            {field: ...}}}`, the fields as the task's `decode` names them.
+        """
+        strategy = self.distribute_strategy
+        if getattr(self, "_decode_function", None) is None:
+
+            @tf.function(reduce_retracing=True)
+            def decode(x: Tensor) -> Any:
+                return self.decode(self(x, training=False))
+
+            self._decode_function = decode
+        for data in strategy.experimental_distribute_dataset(dataset):
+            x = data[0]
+            fields = strategy.run(self._decode_function, (x,))
+            if strategy.num_replicas_in_sync > 1:
+                data, fields = strategy.gather((data, fields), axis=0)
+            x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+            label = tf.nest.map_structure(lambda t: t.numpy(), y)
+            ones = {n: tf.ones(len(v)) for n, v in label.items()}
+            weight = {n: (w or ones)[n].numpy() for n in label}
+            fields = tf.nest.map_structure(lambda t: t.numpy(), fields)
+            yield {"x": x.numpy(), "label": label, "weight": weight, "fields": fields}
+
+    def decode(self, outputs: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        """Turns raw outputs into what a person wants, by task and field."""
+        return {task.name: task.decode(outputs[task.name]) for task in self.tasks}
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Puts the optimizer's moving averages in the weights' place for a while.
+
+        Without `use_ema=True` in the optimizer it does nothing.
+        """
+        optimizer = self.optimizer
+        if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+            yield
+            return
+        averages = optimizer._model_variables_moving_average
+        variables = list(self.trainable_variables)
+        kept = [keras.ops.convert_to_numpy(v) for v in variables]
+        for variable, average in zip(variables, averages, strict=True):
+            variable.assign(keras.ops.convert_to_numpy(average))
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the functional graph, the tasks, λ and γ."""
+        return {
+            **super().get_config(),
+            "tasks": [keras.saving.serialize_keras_object(t) for t in self.tasks],
+            "trunk_l2": self.trunk_l2,
+            "head_l2": self.head_l2,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Makes the model of `get_config()` again."""
+        config = dict(config)
+        own = {key: config.pop(key) for key in ("tasks", "trunk_l2", "head_l2")}
+        graph = keras.Model.from_config(config, custom_objects=custom_objects)
+        own["tasks"] = [keras.saving.deserialize_keras_object(t) for t in own["tasks"]]
+        return cls(graph.input, graph.output, name=graph.name, **own)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns what was given to `compile()`."""
+        return {
+            key: keras.saving.serialize_keras_object(value)
+            for key, value in self._given.items()
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+
+def _loss_weights(given: dict[str, Any], normalize: str | None) -> dict[str, Any]:
+    """Checks and normalises α."""
+    for name, value in given.items():
+        if not float(value) >= 0:
+            raise ValueError(
+                "Each of `loss_weights` must be 0 or more. "
+                f"Received: {name!r}: {float(value)}"
+            )
+    if normalize is None:
+        return dict(given)
+    if normalize not in ("one", "tasks"):
+        raise ValueError(
+            "`normalize_loss_weights` must be None, 'one' or 'tasks'. "
+            f"Received: normalize_loss_weights={normalize!r}"
+        )
+    total = sum(float(value) for value in given.values())
+    if not total > 0:
+        raise ValueError(f"`loss_weights` must not all be 0. Received: {given}")
+    scale = (1 if normalize == "one" else len(given)) / total
+    return {name: float(value) * scale for name, value in given.items()}
+
+
+def _check_labels(what: str, x: Any, y: Any, tasks: Iterable[Task]) -> None:
+    """Compares the keys of labels and sample weights with the tasks' names."""
+    spec = x.element_spec if isinstance(x, tf.data.Dataset) else (x, y)
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    names = [task.name for task in tasks]
+    for name, part in zip(("labels", "sample_weight"), parts[1:3], strict=False):
+        if name == "sample_weight" and part is None:
+            continue
+        if not isinstance(part, dict):
+            raise ValueError(
+                f"The {name} must be a dict with a key for every task, {names}. "
+                f"Received: {type(part).__name__}"
+            )
+        check_keys(name, part, names)

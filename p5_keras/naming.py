@@ -1,0 +1,72 @@
+"""Names of tasks, and the nearest right one to a wrong one."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns `" Did you mean 'x'?"`, or nothing when no known name is near."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], 1, 0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def check_keys(what: str, received: Iterable[str], known: Iterable[str]) -> None:
+    """Checks that the keys of a dict are exactly the names of the tasks.
+
+    Keras pairs a mistyped key with whatever name sorts beside it, so every dict that
+    is keyed by task passes through here first.
+
+    Args:
+        what: The argument, as the user knows it: `"loss_weights"`.
+        received: The keys that were given.
+        known: The names of all tasks.
+
+    Raises:
+        ValueError: A key is unknown or missing.
+    """
+    received, known = list(received), list(known)
+    for key in received:
+        if key not in known:
+            raise ValueError(
+                f"Every key of `{what}` must be the name of a task."
+                f"{did_you_mean(key, known)} Received: {key!r}; tasks: {known}"
+            )
+    missing = [name for name in known if name not in received]
+    if missing:
+        raise ValueError(
+            f"`{what}` must have a key for every task. Missing: {missing}; "
+            f"received: {received}"
+        )
+
+
+def check_names(tasks: Iterable[str], taken: Iterable[str]) -> None:
+    """Checks that task names are unique, usable, and not a trunk layer's.
+
+    Raises:
+        ValueError: A name is empty, holds a character that cannot be in a layer's or
+            a signature's name, is repeated, or clashes with another name.
+    """
+    seen: set[str] = set()
+    taken = set(taken)
+    for name in tasks:
+        if not name.replace("_", "a").isalnum() or not name[0].isalpha():
+            raise ValueError(
+                "A task's `name` must be letters, digits and underscores, beginning "
+                f"with a letter. Received: name={name!r}"
+            )
+        if name in seen:
+            raise ValueError(f"Each task must have its own `name`. Received: {name!r}")
+        if name in taken or name in ("loss", "l2"):
+            raise ValueError(
+                "A task's `name` must differ from the trunk's layers, from 'loss' and "
+                f"from 'l2'. Received: name={name!r}"
+            )
+        seen.add(name)
+    for name in seen:
+        for other in seen:
+            # "a" with the metric "b_loss" and "a_b" with "loss" log the same key.
+            if name != other and other == f"{name}_loss":
+                raise ValueError(
+                    f"The logs of task {name!r} would hide those of task {other!r}. "
+                    "Rename one of them."
+                )

@@ -1,0 +1,244 @@
+"""A task: everything that one output of a model needs."""
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from p5_keras import losses
+
+Tensor = Any
+Features = dict[str, Any]
+
+
+class Task:
+    """One named output: label, head, loss, metrics, decoding, drawing.
+
+    A kind of task is a subclass in one file of `p5_keras/tasks/`. It says how a
+    dataset example becomes a label, how features become a raw output, and how a raw
+    output becomes what a person wants. Everything else (masking, replicas, reports,
+    export) is the same for all kinds.
+
+    Arrays are batched everywhere: an example is a dict of tensors with a leading
+    batch axis, and so are labels, outputs and decoded fields.
+
+    Args:
+        name: Key of this task in outputs, losses, metrics, logs and signatures.
+        label: Field of a dataset example that holds the label, with "/" between the
+            levels of nested fields. The task's name if left out.
+        weight: Field of a dataset example with the weight of its label, 0 where the
+            label is missing. Without it a label is missing where it is NaN, or
+            negative for integers.
+        loss: Any Keras loss, in place of the kind's own.
+        metrics: List of Keras metrics, in place of the kind's own.
+        loss_weight: α, the task's weight in the joint objective;
+            `compile(loss_weights=)` overrides it.
+        features: Names of the trunk's features that the head reads. The kind's own
+            choice if left out.
+    """
+
+    kind: ClassVar[str] = "task"
+    #: Name of each metric of the kind: "higher" or "lower" is better.
+    better: ClassVar[dict[str, str]] = {}
+    #: The metric that stands for the task where one number is wanted.
+    primary: ClassVar[str] = ""
+    #: What `example_scores` measures, for the reader of a table.
+    score_name: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        label: str | None = None,
+        weight: str | None = None,
+        loss: Any = None,
+        metrics: list[Any] | None = None,
+        loss_weight: float = 1.0,
+        features: str | list[str] | None = None,
+    ) -> None:
+        if not loss_weight >= 0:
+            raise ValueError(
+                "`loss_weight` must be 0 or more. "
+                f"Received: loss_weight={loss_weight} for task {name!r}"
+            )
+        self.name = name
+        self.label = label or name
+        self.weight = weight
+        self.loss = loss
+        self.metrics = metrics
+        self.loss_weight = loss_weight
+        self.features = [features] if isinstance(features, str) else features
+
+    # What a kind defines.
+
+    def adapt(self, labels: np.ndarray, weights: np.ndarray) -> None:
+        """Learns what the kind needs to know of the training labels.
+
+        Args:
+            labels: Labels of many examples, as `target()` gives them.
+            weights: `(examples,)`, 0 where the label is missing.
+        """
+
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads label and weight from a batch of dataset examples, in TensorFlow.
+
+        Returns:
+            The label, of a static shape, with a valid dummy where it is missing, and
+            its weight `(batch,)` float32, 0 where it is missing.
+        """
+        raise NotImplementedError
+
+    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
+        """Checks the values of a batch of labels.
+
+        Raises:
+            ValueError: A label is out of range or not finite.
+        """
+
+    def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
+        """Builds the head: layers from trunk features to the raw output.
+
+        Args:
+            features: The trunk's features by name.
+            input_shape: Shape of one model input, `(height, width, channels)` for
+                images.
+
+        Returns:
+            The raw output, float32 under any precision policy.
+        """
+        raise NotImplementedError
+
+    def default_loss(self) -> losses.MeanLoss:
+        """Returns the kind's loss."""
+        raise NotImplementedError
+
+    def default_metrics(self) -> list[keras.Metric]:
+        """Returns new metrics of the kind, named as in `better`."""
+        raise NotImplementedError
+
+    def evaluator(self) -> Any:
+        """Returns an object for metrics that need whole predictions, or `None`.
+
+        It has `update(label, weight, fields)`, with NumPy arrays of a batch, and
+        `result()`, a dict of numbers by metric name.
+        """
+        return None
+
+    def decode(self, output: Tensor) -> dict[str, Tensor]:
+        """Turns raw output into named fields a person wants, in exportable ops."""
+        raise NotImplementedError
+
+    def truth(self, label: Tensor) -> dict[str, Tensor]:
+        """Turns labels into the same fields that `decode` gives."""
+        raise NotImplementedError
+
+    def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Returns the raw output of the trivial predictor, without a batch axis.
+
+        It knows the training labels and never sees an input: the majority class, the
+        mean, the prior boxes.
+        """
+        raise NotImplementedError
+
+    def example_scores(
+        self, label: np.ndarray, fields: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Scores each example by itself, higher is better, for paired intervals."""
+        raise NotImplementedError
+
+    def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
+        """Draws one example's fields over its picture on Matplotlib axes.
+
+        Returns:
+            A caption, empty when the drawing says it all.
+        """
+        return ""
+
+    # What all kinds share.
+
+    def build(self, features: Features, input_shape: tuple[int, ...]) -> Any:
+        """Builds the head as a model named like the task.
+
+        Args:
+            features: All features of the trunk, by name.
+            input_shape: Shape of one model input.
+
+        Returns:
+            A functional `keras.Model` from a dict of the features it reads.
+
+        Raises:
+            ValueError: The trunk lacks a feature that the head reads.
+        """
+        names = self.features or self.default_features(list(features), input_shape)
+        for name in names:
+            if name not in features:
+                raise ValueError(
+                    f"Task {self.name!r} reads the feature {name!r}, which the trunk "
+                    f"lacks. Received: features={list(features)}"
+                )
+        inputs = {
+            n: keras.Input(features[n].shape[1:], dtype=features[n].dtype, name=n)
+            for n in names
+        }
+        output = self.head(dict(inputs), tuple(input_shape))
+        return keras.Model(inputs, output, name=self.name)
+
+    def default_features(
+        self, features: list[str], input_shape: tuple[int, ...]
+    ) -> list[str]:
+        """Returns the features that the head reads: the deepest one, if not told."""
+        return features[-1:]
+
+    def training_loss(self, loss: Any = None) -> losses.MeanLoss:
+        """Returns the loss to train with: the argument, the task's, or the kind's."""
+        loss = self.loss if loss is None else loss
+        return self.default_loss() if loss is None else losses.get(loss)
+
+    def field(self, example: dict[str, Any], path: str) -> Tensor:
+        """Reads a field of an example.
+
+        Raises:
+            ValueError: There is no such field.
+        """
+        from p5_keras.naming import did_you_mean
+
+        value: Any = example
+        for part in path.split("/"):
+            if not isinstance(value, dict) or part not in value:
+                known = list(value) if isinstance(value, dict) else []
+                raise ValueError(
+                    f"Task {self.name!r} reads its label from the field {path!r}, "
+                    f"which the examples lack.{did_you_mean(part, known)} "
+                    f"Received: fields={known}"
+                )
+            value = value[part]
+        return value
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, in a form that JSON can hold."""
+
+        def saved(value: Any) -> Any:
+            return None if value is None else keras.saving.serialize_keras_object(value)
+
+        return {
+            "name": self.name,
+            "label": self.label,
+            "weight": self.weight,
+            "loss": saved(self.loss),
+            "metrics": saved(self.metrics),
+            "loss_weight": self.loss_weight,
+            "features": self.features,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Task":
+        """Makes the task of `get_config()` again."""
+        config = dict(config)
+        for key in ("loss", "metrics"):
+            if config.get(key) is not None:
+                config[key] = keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        """Returns the kind and the name."""
+        return f"{type(self).__name__}({self.name!r})"

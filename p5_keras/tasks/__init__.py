@@ -1,0 +1,18 @@
+"""The kinds of task."""
+
+from p5_keras.tasks.classification import Classification
+from p5_keras.tasks.dense_regression import DenseRegression
+from p5_keras.tasks.detection import Detection
+from p5_keras.tasks.multi_label import Binary, MultiLabel
+from p5_keras.tasks.regression import Regression
+from p5_keras.tasks.segmentation import Segmentation
+
+__all__ = [
+    "Binary",
+    "Classification",
+    "DenseRegression",
+    "Detection",
+    "MultiLabel",
+    "Regression",
+    "Segmentation",
+]

@@ -1,0 +1,89 @@
+"""The decoder of every task whose output is a map of the input's size."""
+
+from typing import Any
+
+from keras import layers
+
+from p5_keras.task import Task, Tensor
+
+
+class MapTask(Task):
+    """Base of tasks that answer with one vector a pixel.
+
+    The head walks the pyramid from its deepest map to its finest: bring every map to
+    one width with a 1x1 convolution, upsample the coarser by repeating pixels, add,
+    and smooth with a 3x3 convolution, as a feature pyramid network does. A transposed
+    convolution then brings the finest map to the input's size.
+
+    Args:
+        name: Name of the task.
+        width: Channels of the decoder.
+        **kwargs: Arguments of `Task`; `features` default to the whole pyramid.
+
+    Reference:
+        Lin et al., Feature Pyramid Networks for Object Detection, CVPR 2017.
+    """
+
+    def __init__(self, name: str, *, width: int = 32, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.width = width
+
+    @property
+    def channels(self) -> int:
+        """Channels of the raw output."""
+        raise NotImplementedError
+
+    def default_features(
+        self, features: list[str], input_shape: tuple[int, ...]
+    ) -> list[str]:
+        """Returns the whole pyramid."""
+        return list(features)
+
+    def head(self, features: dict[str, Any], input_shape: tuple[int, ...]) -> Tensor:
+        """Builds the decoder: `(batch, height, width, channels)`."""
+        maps = list(features.values())
+        if len(input_shape) != 3 or any(len(x.shape) != 4 for x in maps):
+            raise ValueError(
+                f"Task {self.name!r} answers with a map and needs a trunk with maps. "
+                f"Received: features={ {n: x.shape for n, x in features.items()} }"
+            )
+        maps.sort(key=lambda x: -x.shape[1])
+        x = self._smooth(layers.Conv2D(self.width, 1)(maps[-1]))
+        for finer in maps[-2::-1]:
+            x = match_size(x, finer.shape[1], finer.shape[2])
+            x = layers.Add()([x, layers.Conv2D(self.width, 1)(finer)])
+            x = self._smooth(x)
+        stride = -(-input_shape[0] // x.shape[1])
+        x = layers.Conv2DTranspose(
+            self.channels,
+            2 * stride if stride > 1 else 3,
+            strides=stride,
+            padding="same",
+        )(x)
+        x = crop(x, input_shape[0], input_shape[1])
+        return layers.Activation("linear", dtype="float32", name="output")(x)
+
+    def _smooth(self, x: Tensor) -> Tensor:
+        x = layers.Conv2D(self.width, 3, padding="same", use_bias=False)(x)
+        return layers.ReLU()(layers.BatchNormalization(synchronized=True)(x))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "width": self.width}
+
+
+def match_size(x: Tensor, height: int, width: int) -> Tensor:
+    """Upsamples a map to a finer one's size by repeating pixels.
+
+    The gradient of a bilinear resize is a gap in XLA; that of a repeat is not.
+    """
+    rows, columns = -(-height // x.shape[1]), -(-width // x.shape[2])
+    return crop(layers.UpSampling2D((rows, columns))(x), height, width)
+
+
+def crop(x: Tensor, height: int, width: int) -> Tensor:
+    """Crops a map at the bottom and the right."""
+    below, right = x.shape[1] - height, x.shape[2] - width
+    if below == 0 and right == 0:
+        return x
+    return layers.Cropping2D(((0, below), (0, right)))(x)

@@ -1,0 +1,143 @@
+"""Regression: one value or a vector."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from p5_keras import losses
+from p5_keras.metrics import ElementMean
+from p5_keras.task import Tensor
+from p5_keras.tasks.classification import example_weight
+from p5_keras.tasks.vector_head import VectorTask
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class Regression(VectorTask):
+    """One value, or a vector of values, for each example.
+
+    Label: `(batch,)` or `(batch, size)` in the user's units, NaN where missing. Raw
+    output: standardised values `(batch, size)`. Decoded: `value` `(batch, size)` in
+    the user's units; metrics are in these units too.
+
+    Args:
+        name: Name of the task.
+        size: Number of values.
+        error: "mse", "mae" or "huber", on standardised values.
+        mean: Mean of each value over the training labels; `p5.data.adapt` fills it.
+        std: Standard deviation of each value; `p5.data.adapt` fills it.
+        unit: Name of the unit, for captions.
+        **kwargs: Arguments of `VectorTask` and `Task`.
+    """
+
+    kind = "regression"
+    better = {"mae": "lower", "rmse": "lower"}  # noqa: RUF012
+    primary = "mae"
+    score_name = "negative absolute error"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        size: int = 1,
+        error: str = "mse",
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        unit: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.size, self.error, self.unit = size, error, unit
+        self.mean, self.std = mean, std
+
+    @property
+    def units(self) -> int:
+        """Number of values."""
+        return self.size
+
+    def adapt(self, labels: np.ndarray, weights: np.ndarray) -> None:
+        """Learns mean and standard deviation of each value."""
+        if self.mean is None or self.std is None:
+            labels = labels[weights > 0].astype("float64")
+            std = np.nanstd(labels, axis=0)
+            self.mean = [float(m) for m in np.nanmean(labels, axis=0)]
+            self.std = [float(s) if s > 0 else 1.0 for s in std]
+
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads `(batch, size)` float32, NaN where missing."""
+        label = tf.cast(self.field(example, self.label), tf.float32)
+        label = tf.reshape(label, [-1, self.size])
+        weight = tf.cast(tf.reduce_any(~tf.math.is_nan(label), axis=-1), tf.float32)
+        return label, weight * example_weight(self, example, weight)
+
+    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
+        """Checks that no label is infinite."""
+        if np.isinf(label).any():
+            row = int(np.argwhere(np.isinf(label))[0][0])
+            raise ValueError(
+                f"The labels of task {self.name!r} must be finite, or NaN where "
+                f"missing. Received: {label[row]} in example {row}"
+            )
+
+    def default_loss(self) -> losses.MeanLoss:
+        """Returns the error of standardised values."""
+        mean, std = self._scale()
+        return losses.ScaledRegression(self.error, mean, std)
+
+    def default_metrics(self) -> list[keras.Metric]:
+        """Returns mean absolute and root mean squared error, in the user's units."""
+
+        def error(y_true: Tensor, y_pred: Tensor) -> Tensor:
+            return ops.abs(self.decode(y_pred)["value"] - y_true)
+
+        return [
+            ElementMean(error, "mae"),
+            ElementMean(lambda t, p: error(t, p) ** 2, "rmse", root=True),
+        ]
+
+    def decode(self, output: Tensor) -> dict[str, Tensor]:
+        """Returns `value` `(batch, size)` in the user's units."""
+        mean, std = self._scale()
+        return {"value": output * ops.array(std, "float32") + ops.array(mean, "float32")}
+
+    def truth(self, label: Tensor) -> dict[str, Tensor]:
+        """Returns the label."""
+        return {"value": label}
+
+    def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Returns the mean of the training labels, standardised."""
+        mean, std = self._scale()
+        found = np.nanmean(label[weight > 0].astype("float64"), axis=0)
+        return ((found - np.array(mean)) / np.array(std)).astype("float32")
+
+    def example_scores(
+        self, label: np.ndarray, fields: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Returns minus the mean absolute error over an example's known values."""
+        return -np.nanmean(np.abs(fields["value"] - label), axis=-1)
+
+    def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
+        """Returns the values with their unit."""
+        values = ", ".join(f"{v:.3g}" for v in np.ravel(fields["value"]))
+        return f"{values} {self.unit}".strip()
+
+    def _scale(self) -> tuple[list[float], list[float]]:
+        if self.mean is None or self.std is None:
+            raise ValueError(
+                f"Task {self.name!r} standardises its targets and has not seen any: "
+                "call `p5_keras.data.adapt(tasks, dataset)`, or give `mean` and `std`."
+            )
+        return self.mean, self.std
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "error": self.error,
+            "mean": self.mean,
+            "std": self.std,
+            "unit": self.unit,
+        }

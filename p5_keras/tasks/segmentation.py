@@ -1,0 +1,147 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from p5_keras import losses
+from p5_keras.metrics import ElementMean, MeanIoU
+from p5_keras.task import Tensor
+from p5_keras.tasks.classification import (
+    balanced,
+    check_class_weights,
+    check_classes,
+    given_weights,
+    read_classes,
+)
+from p5_keras.tasks.map_head import MapTask
+from p5_keras.tasks.vector_head import class_list
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class Segmentation(MapTask):
+    """A class for every pixel.
+
+    Label: class map `(batch, height, width)`, or with a last axis of 1; negative or
+    `ignore_label` where a pixel has none. Raw output: logits `(batch, height, width,
+    classes)`. Decoded: `classes` `(batch, height, width)` int32.
+
+    Args:
+        name: Name of the task.
+        num_classes: Number of classes.
+        class_names: Their names, in order; enough by themselves.
+        ignore_label: Label of pixels that count in no loss and no metric.
+        class_weights: One weight a class, "balanced", or `None`.
+        gamma: Focusing exponent of the focal loss; 0 is plain cross-entropy.
+        **kwargs: Arguments of `MapTask` and `Task`; `loss=p5.losses.Dice()` is the
+            usual other choice of loss.
+    """
+
+    kind = "segmentation"
+    better = {"miou": "higher", "pixel_accuracy": "higher"}  # noqa: RUF012
+    primary = "miou"
+    score_name = "image mIoU"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        num_classes: int | None = None,
+        class_names: list[str] | None = None,
+        ignore_label: int | None = 255,
+        class_weights: list[float] | str | None = None,
+        gamma: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.class_names = class_list(name, num_classes, class_names)
+        self.ignore_label = ignore_label
+        self.class_weights = check_class_weights(
+            name, class_weights, len(self.class_names)
+        )
+        self.gamma = gamma
+
+    @property
+    def channels(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def adapt(self, labels: np.ndarray, weights: np.ndarray) -> None:
+        """Turns "balanced" class weights into numbers."""
+        if self.class_weights == "balanced":
+            self.class_weights = balanced(labels[weights > 0], self.channels)
+
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads `(batch, height, width)` int32, −1 where a pixel is ignored."""
+        label = tf.cast(self.field(example, self.label), tf.int32)
+        if label.shape.rank == 4:
+            label = tf.squeeze(label, axis=-1)
+        if self.ignore_label is not None:
+            label = tf.where(label == self.ignore_label, -1, label)
+        return read_classes(self, example, label)
+
+    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
+        """Checks that class ids are below the number of classes."""
+        check_classes(self, label, self.channels)
+
+    def default_loss(self) -> losses.MeanLoss:
+        """Returns the cross-entropy, with class weights and focusing."""
+        return losses.SoftmaxCrossEntropy(0.0, given_weights(self), self.gamma)
+
+    def default_metrics(self) -> list[keras.Metric]:
+        """Returns mean intersection over union and pixel accuracy."""
+
+        def right(y_true: Tensor, y_pred: Tensor) -> Tensor:
+            return ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), y_true.dtype), y_true)
+
+        return [MeanIoU(self.channels), ElementMean(right, "pixel_accuracy")]
+
+    def decode(self, output: Tensor) -> dict[str, Tensor]:
+        """Returns `classes` `(batch, height, width)`."""
+        return {"classes": ops.cast(ops.argmax(output, axis=-1), "int32")}
+
+    def truth(self, label: Tensor) -> dict[str, Tensor]:
+        """Returns the class map, −1 where it is unknown."""
+        return {"classes": ops.cast(label, "int32")}
+
+    def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Returns log frequencies of the classes at every pixel."""
+        label = label[weight > 0]
+        counts = [(label == c).sum(axis=0) for c in range(self.channels)]
+        counts = np.stack(counts, axis=-1) + 1e-3
+        return np.log(counts / counts.sum(axis=-1, keepdims=True)).astype("float32")
+
+    def example_scores(
+        self, label: np.ndarray, fields: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Returns each image's mean intersection over union."""
+        ious = []
+        for c in range(self.channels):
+            true, found = label == c, (fields["classes"] == c) & (label >= 0)
+            both = (true & found).sum(axis=(1, 2))
+            either = (true | found).sum(axis=(1, 2))
+            ious.append(np.where(either > 0, both / np.maximum(either, 1), np.nan))
+        seen = np.isfinite(ious)
+        return np.where(seen, ious, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+
+    def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
+        """Draws every class but the first, in colour over the picture."""
+        classes = fields["classes"]
+        shown = np.ma.masked_where(classes <= 0, classes)
+        axes.imshow(
+            shown, cmap="tab10", vmin=0, vmax=9, alpha=0.5, interpolation="nearest"
+        )
+        return ""
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "class_names": self.class_names,
+            "ignore_label": self.ignore_label,
+            "class_weights": self.class_weights,
+            "gamma": self.gamma,
+        }

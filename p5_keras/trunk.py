@@ -1,0 +1,67 @@
+"""A trunk: an ordered list of stages from an input to named features."""
+
+import inspect
+from typing import Any, Self
+
+import keras
+
+Features = dict[str, Any]
+
+
+class Trunk:
+    """Base of all trunks.
+
+    A trunk is a recipe for layers, not a layer: every call builds new ones. A stage
+    is a functional model with one input and one output, and its output is the feature
+    of its name. Maps are named as pyramid levels, "P2" having a stride of 4 pixels
+    and "Pk" one of 2^k.
+
+    A subclass stores its constructor's arguments under their own names and
+    implements `stages()`.
+    """
+
+    def stages(self, input_shape: tuple[int, ...]) -> dict[str, keras.Model]:
+        """Builds the stages.
+
+        Args:
+            input_shape: Shape of one input, `(height, width, channels)` with values
+                from 0 to 255 for images, `(size,)` for vectors.
+
+        Returns:
+            Functional models by the name of the feature each one ends in, in order.
+        """
+        raise NotImplementedError
+
+    def __call__(self, inputs: Any) -> Features:
+        """Applies new stages to a Keras tensor and returns all features by name."""
+        x, features = inputs, {}
+        for name, stage in self.stages(tuple(inputs.shape[1:])).items():
+            x = features[name] = stage(x)
+        return features
+
+    def copy(self) -> Self:
+        """Returns a trunk with the same arguments, whose weights will be its own."""
+        return type(self)(**self.get_config())
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        """Returns the call that makes this trunk."""
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def check_image_shape(trunk: str, input_shape: tuple[int, ...]) -> None:
+    """Checks that an input is an image of a fixed size.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if len(input_shape) != 3 or None in input_shape:
+        raise ValueError(
+            f"`input_shape` of {trunk} must be a fixed (height, width, channels). "
+            f"Received: input_shape={input_shape}"
+        )

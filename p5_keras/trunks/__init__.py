@@ -1,0 +1,8 @@
+"""Trunks: what all tasks share."""
+
+from p5_keras.trunks.conv import Conv
+from p5_keras.trunks.cut import Cut
+from p5_keras.trunks.dense import Dense
+from p5_keras.trunks.resnet import ResNet50
+
+__all__ = ["Conv", "Cut", "Dense", "ResNet50"]
