@@ -8,21 +8,49 @@ if _keras.backend.backend() != "tensorflow":
         f"Received: KERAS_BACKEND={_keras.backend.backend()}"
     )
 
-from p5_keras import data, losses, metrics, tasks, trunks
+from p5_keras import (
+    catalog,
+    data,
+    evaluation,
+    export,
+    losses,
+    metrics,
+    recipe,
+    report,
+    results,
+    strategy,
+    tasks,
+    trunks,
+)
+from p5_keras.checkpoint import Checkpoints
 from p5_keras.model import MultiTaskModel, build_model
+from p5_keras.predict import predict_folder
+from p5_keras.progress import EpochTable
 from p5_keras.task import Task
 from p5_keras.trunk import Trunk
+from p5_keras.workdir import Workdir
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Checkpoints",
+    "EpochTable",
     "MultiTaskModel",
     "Task",
     "Trunk",
+    "Workdir",
     "build_model",
+    "catalog",
     "data",
+    "evaluation",
+    "export",
     "losses",
     "metrics",
+    "predict_folder",
+    "recipe",
+    "report",
+    "results",
+    "strategy",
     "tasks",
     "trunks",
 ]

@@ -118,14 +118,7 @@ def from_tfds(
     count = int(dataset.cardinality())
     if count < 1:
         raise ValueError(f"A split must hold an example. Received: split={split!r}")
-    padding = tf.nest.map_structure_with_tuple_paths(
-        lambda path, spec: (
-            tf.constant("")
-            if spec.dtype == tf.string
-            else tf.constant(-1 if path[-1] == "label" else 0, spec.dtype)
-        ),
-        dataset.element_spec,
-    )
+    padding = _padding(dataset.element_spec)
     batch = dataset.padded_batch(count, padding_values=padding).get_single_element()
 
     def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
@@ -182,3 +175,12 @@ def load(
     for dataset in held_out:
         labels.check(tasks, dataset)
     return batches, held_out[0], held_out[1]
+
+
+def _padding(spec: Any, name: str = "") -> Any:
+    """Returns what fills up ragged fields: −1 for labels, 0 or "" for the rest."""
+    if isinstance(spec, dict):
+        return {key: _padding(value, key) for key, value in spec.items()}
+    if spec.dtype == tf.string:
+        return tf.constant("")
+    return tf.constant(-1 if name == "label" else 0, spec.dtype)

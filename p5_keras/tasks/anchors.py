@@ -99,14 +99,44 @@ class Anchors:
             anchors: The boxes that the deltas belong to, if they are not all in
                 order.
         """
-        scale = ops.clip(deltas[..., 2:], -MAX_LOG_SCALE, MAX_LOG_SCALE)
-        return keras.utils.bounding_boxes.decode_deltas_to_boxes(
-            self.boxes if anchors is None else anchors,
-            ops.concatenate([deltas[..., :2], scale], axis=-1),
-            "xyxy",
-            "xyxy",
-            encoded_format="center_xywh",
+        # Coordinate by coordinate, which is twice as fast as Keras' function.
+        x1, y1, x2, y2 = ops.unstack(
+            ops.convert_to_tensor(self.boxes if anchors is None else anchors),
+            4,
+            axis=-1,
         )
+        dx, dy, dw, dh = ops.unstack(deltas, 4, axis=-1)
+        wide, high = x2 - x1, y2 - y1
+        x, y = (x1 + x2) / 2 + dx * wide, (y1 + y2) / 2 + dy * high
+        wide = wide * ops.exp(ops.clip(dw, -MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+        high = high * ops.exp(ops.clip(dh, -MAX_LOG_SCALE, MAX_LOG_SCALE)) / 2
+        return ops.stack([x - wide, y - high, x + wide, y + high], axis=-1)
+
+    def frequencies(self, label: np.ndarray, classes: int) -> np.ndarray:
+        """Returns the raw output that knows the labels and no image.
+
+        Args:
+            label: `(images, max_boxes, 5)`, as `Detection.target` gives them.
+            classes: Number of classes.
+
+        Returns:
+            `(anchors, 4 + classes)`: the mean deltas of the objects that each anchor
+            stood for, 0 for none, and the log-odds of its standing for each class,
+            of a rate between 1e-4 and 1 - 1e-4.
+        """
+        deltas, counts = np.zeros_like(self.boxes), np.zeros((len(self.boxes), classes))
+        for start in range(0, len(label), 64):
+            rows = label[start : start + 64]
+            boxes = np.where(rows[..., 4:] >= 0, rows[..., :4], np.float32(0))
+            index, positive, _ = (np.array(x) for x in self.match(boxes))
+            matched = np.take_along_axis(rows, index[..., None], axis=1)
+            encoded = np.array(self.encode(matched[..., :4]))
+            deltas += np.where(positive[..., None], encoded, 0).sum(0)
+            image, anchor = np.nonzero(positive)
+            np.add.at(counts, (anchor, matched[image, anchor, 4].astype(int)), 1)
+        deltas /= np.maximum(counts.sum(-1, keepdims=True), 1)
+        rate = np.clip(counts / max(len(label), 1), 1e-4, 1 - 1e-4)
+        return np.concatenate([deltas, np.log(rate / (1 - rate))], -1, dtype="float32")
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -116,3 +146,8 @@ class Anchors:
             "ratios": self.ratios,
             "size": self.size,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Anchors":
+        """Makes the anchors of `get_config()` again."""
+        return cls(**config)

@@ -1,4 +1,4 @@
-"""Labels of a detector: reading boxes from examples, and checking them."""
+"""Labels of a detector: reading, checking and drawing boxes."""
 
 from typing import Any
 
@@ -34,8 +34,9 @@ def read_boxes(task: Any, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
     rows = tf.where(valid[..., None], rows, padding)
     order = tf.argsort(tf.cast(valid, tf.int32), 1, "DESCENDING", stable=True)
     rows = tf.gather(rows, order, batch_dims=1)
-    room = tf.zeros_like(rows[:, :1]) + tf.tile(padding[None, None], [1, task.max_boxes, 1])
+    room = tf.tile(padding[None, None], [tf.shape(rows)[0], task.max_boxes, 1])
     rows = tf.concat([rows, room], axis=1)[:, : task.max_boxes]
+    rows = tf.ensure_shape(rows, [None, task.max_boxes, 5])
     mark = np.zeros((task.max_boxes, 5), "float32")
     mark[-1, 4] = OVERFLOW
     full = tf.reduce_sum(tf.cast(valid, tf.int32), 1) > task.max_boxes
@@ -52,7 +53,8 @@ def check_boxes(task: Any, label: np.ndarray, weight: np.ndarray) -> None:
             outside of the image, or an image has more objects than rows.
     """
     label = np.where(weight[:, None, None] > 0, label, -1.0)
-    check_classes(task, np.floor(label[..., 4]).astype("int64"), len(task.class_names))
+    ids = np.nan_to_num(label[..., 4]).astype("int64")
+    check_classes(task, ids, len(task.class_names))
     x1, y1, x2, y2, kind = np.moveaxis(label, -1, 0)
     valid = ~(kind < 0)
     finite = np.isfinite(label).all(-1)
@@ -70,6 +72,25 @@ def check_boxes(task: Any, label: np.ndarray, weight: np.ndarray) -> None:
             f"of any image, and example {int(full.argmax())} has more. "
             f"Received: max_boxes={task.max_boxes}"
         )
+
+
+def draw_boxes(
+    axes: Any,
+    fields: dict[str, np.ndarray],
+    class_names: list[str],
+    threshold: float = 0.3,
+) -> None:
+    """Draws one image's boxes of at least a score, with class and score below 1."""
+    from matplotlib.patches import Rectangle
+
+    rows = (fields[name] for name in ("boxes", "scores", "classes"))
+    for (x1, y1, x2, y2), score, kind in zip(*rows, strict=True):
+        if kind < 0 or score < threshold:
+            continue
+        color, text = f"C{int(kind) % 10}", class_names[int(kind)]
+        text += "" if score == 1 else f" {score:.2f}"
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color))
+        axes.text(x1, y1, text, color=color, fontsize=6, va="bottom", clip_on=True)
 
 
 def _refuse(task: Any, label: np.ndarray, bad: np.ndarray, reason: str) -> None:

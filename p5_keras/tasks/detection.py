@@ -12,8 +12,8 @@ from p5_keras.losses.detection import BOX_LOSSES, DetectionLoss
 from p5_keras.metrics.detection import CocoEvaluator, image_average_precision
 from p5_keras.task import Features, Task, Tensor
 from p5_keras.tasks.anchors import Anchors
-from p5_keras.tasks.boxes import check_boxes, read_boxes
-from p5_keras.tasks.detection_head import DetectionHead, level
+from p5_keras.tasks.boxes import check_boxes, draw_boxes, read_boxes
+from p5_keras.tasks.detection_head import NORMS, DetectionHead, level
 from p5_keras.tasks.vector_head import class_list
 
 
@@ -47,7 +47,7 @@ class Detection(Task):
         width: Channels of the head.
         depth: Number of 3x3 convolutions in each tower before the last.
         top_down: Whether finer levels see the deeper ones.
-        norm: "batch", "group" or `None`: what follows a tower's convolutions.
+        norm: "batch", "group" or "none": what follows a tower's convolutions.
         box_loss: "giou", "ciou" or "huber".
         box_loss_weight: Weight of the boxes' loss; that of the classes is 1.
         alpha: Weight of positive labels in the focal loss.
@@ -70,7 +70,7 @@ class Detection(Task):
     """
 
     kind = "detection"
-    better = {"map": "higher", "map50": "higher", "recall": "higher"}  # noqa: RUF012
+    better = {"map": "higher", "map50": "higher", "recall": "higher"}
     primary = "map50"
     score_name = "image AP50"
 
@@ -82,12 +82,16 @@ class Detection(Task):
         class_names: list[str] | None = None,
         max_boxes: int = 30,
         anchor_size: float = 4.0,
-        anchor_scales: list[float] | tuple[float, ...] = (1.0, 2 ** (1 / 3), 2 ** (2 / 3)),
+        anchor_scales: list[float] | tuple[float, ...] = (
+            1.0,
+            2 ** (1 / 3),
+            2 ** (2 / 3),
+        ),
         anchor_ratios: list[float] | tuple[float, ...] = (0.5, 1.0, 2.0),
         width: int = 64,
         depth: int = 1,
         top_down: bool = True,
-        norm: str | None = "batch",
+        norm: str = "batch",
         box_loss: str = "giou",
         box_loss_weight: float = 1.0,
         alpha: float = 0.25,
@@ -123,10 +127,7 @@ class Detection(Task):
                     f"`{name}` must be at least 1. "
                     f"Received: {name}={getattr(self, name)} for task {self.name!r}"
                 )
-        for name, known in (
-            ("box_loss", BOX_LOSSES),
-            ("norm", ("batch", "group", None)),
-        ):
+        for name, known in (("box_loss", BOX_LOSSES), ("norm", NORMS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"`{name}` must be one of {known}. "
@@ -175,8 +176,8 @@ class Detection(Task):
             len(x.shape) != 4 or None in x.shape[1:] for x in features.values()
         ):
             raise ValueError(
-                f"Task {self.name!r} needs a trunk with maps of a fixed size. Received: "
-                f"features={ {n: x.shape for n, x in features.items()} }"
+                f"Task {self.name!r} needs a trunk with maps of a fixed size. "
+                f"Received: features={ {n: x.shape for n, x in features.items()} }"
             )
         if self.image_size not in (None, size):
             raise ValueError(
@@ -189,7 +190,12 @@ class Detection(Task):
         self.levels = [level(name, x, size) for name, x in ordered.items()]
         cell = len(self.anchor_scales) * len(self.anchor_ratios)
         build = DetectionHead(
-            self.width, self.depth, self.top_down, self.norm, cell, len(self.class_names)
+            self.width,
+            self.depth,
+            self.top_down,
+            self.norm,
+            cell,
+            len(self.class_names),
         )
         return build(ordered)
 
@@ -210,8 +216,8 @@ class Detection(Task):
     def decode(self, output: Tensor) -> dict[str, Tensor]:
         """Returns `boxes`, `scores`, `classes` and `count`, after suppression."""
         anchors, output = self.anchors, tf.convert_to_tensor(output)
-        pairs, classes = len(anchors.boxes), len(self.class_names)
-        pairs = pairs * classes
+        classes = len(self.class_names)
+        pairs = len(anchors.boxes) * classes
         number = min(self.candidates, pairs)
         logits, place = tf.math.top_k(tf.reshape(output[..., 4:], [-1, pairs]), number)
         index, kind = place // classes, place % classes
@@ -260,23 +266,7 @@ class Detection(Task):
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns how often, and with which mean box, each anchor meets each class."""
-        anchors, label = self.anchors, label[weight > 0]
-        size, classes = len(anchors.boxes), len(self.class_names)
-        deltas, counts = np.zeros((size, 4)), np.zeros((size, classes))
-        for start in range(0, len(label), 64):
-            rows = label[start : start + 64]
-            boxes = np.where(rows[..., 4:] >= 0, rows[..., :4], 0.0)
-            index, positive, _ = (np.array(x) for x in anchors.match(boxes))
-            matched = np.take_along_axis(rows, index[..., None], axis=1)
-            encoded = np.array(anchors.encode(matched[..., :4]))
-            deltas += np.where(positive[..., None], encoded, 0.0).sum(0)
-            image, anchor = np.nonzero(positive)
-            np.add.at(counts, (anchor, matched[image, anchor, 4].astype(int)), 1)
-        total = counts.sum(-1, keepdims=True)
-        rate = np.clip(counts / max(len(label), 1), 1e-4, 1 - 1e-4)
-        deltas = deltas / np.maximum(total, 1)
-        logits = np.log(rate / (1 - rate))
-        return np.concatenate([deltas, logits], -1).astype("float32")
+        return self.anchors.frequencies(label[weight > 0], len(self.class_names))
 
     def example_scores(
         self, label: np.ndarray, fields: dict[str, np.ndarray]
@@ -286,25 +276,14 @@ class Detection(Task):
 
     def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
         """Draws the boxes that score 0.3 or more."""
-        from matplotlib.patches import Rectangle
-
-        rows = (fields[name] for name in ("boxes", "scores", "classes"))
-        for (x1, y1, x2, y2), score, kind in zip(*rows, strict=True):
-            if kind < 0 or score < 0.3:
-                continue
-            color = f"C{int(kind) % 10}"
-            axes.add_patch(
-                Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color)
-            )
-            text = self.class_names[int(kind)] + ("" if score == 1 else f" {score:.2f}")
-            axes.text(x1, y1, text, color=color, fontsize=6, va="bottom", clip_on=True)
+        draw_boxes(axes, fields, self.class_names)
         return ""
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         names = (
-            "class_names max_boxes anchor_size anchor_scales anchor_ratios width depth "
-            "top_down norm box_loss box_loss_weight alpha gamma score_threshold nms_iou "
-            "max_detections candidates image_size levels"
+            "class_names max_boxes anchor_size anchor_scales anchor_ratios width depth"
+            " top_down norm box_loss box_loss_weight alpha gamma score_threshold"
+            " nms_iou max_detections candidates image_size levels"
         )
         return {**super().get_config(), **{n: getattr(self, n) for n in names.split()}}

@@ -12,6 +12,7 @@ from p5_keras.tasks.map_head import match_size
 
 #: Probability of an object that an untrained head gives every anchor and class.
 PRIOR = 0.01
+NORMS = ("batch", "group", "none")
 
 
 class DetectionHead:
@@ -21,7 +22,7 @@ class DetectionHead:
         width: Channels.
         depth: Number of 3x3 convolutions in each tower before the last.
         top_down: Whether finer levels see the deeper ones.
-        norm: "batch", "group" or `None`: what follows a tower's convolutions. Batch
+        norm: "batch", "group" or "none": what follows a tower's convolutions. Batch
             statistics are each level's own.
         anchors: Number of anchors of a cell.
         classes: Number of classes.
@@ -32,7 +33,7 @@ class DetectionHead:
         width: int,
         depth: int,
         top_down: bool,
-        norm: str | None,
+        norm: str,
         anchors: int,
         classes: int,
     ) -> None:
@@ -61,7 +62,7 @@ class DetectionHead:
 
     def _tower(self, depth: int, filters: int, size: int) -> list[Any]:
         convolutions: list[Any] = [
-            layers.Conv2D(self.width, 3, padding="same", use_bias=self.norm is None)
+            layers.Conv2D(self.width, 3, padding="same", use_bias=self.norm == "none")
             for _ in range(depth)
         ]
         # The classes' bias starts at the log-odds of the prior, for focal loss.

@@ -1,0 +1,182 @@
+"""How good a model is, beside a trivial predictor that never sees an input."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from p5_keras.data.labels import Labels
+from p5_keras.model import MultiTaskModel
+from p5_keras.task import Task
+
+Logs = dict[str, float]
+
+
+def priors(tasks: Sequence[Task], labels: Labels) -> dict[str, np.ndarray]:
+    """Returns the trivial predictor's raw output for each task.
+
+    Args:
+        tasks: The tasks, adapted, with heads built.
+        labels: Training labels, as `data.adapt` returns them.
+    """
+    return {task.name: task.prior(*labels[task.name]) for task in tasks}
+
+
+def trivial_metrics(
+    tasks: Sequence[Task], dataset: tf.data.Dataset, priors: dict[str, np.ndarray]
+) -> Logs:
+    """Returns the metrics of the trivial predictor, named as in `evaluate`'s logs.
+
+    Args:
+        tasks: The tasks.
+        dataset: Batches `(x, y, sample_weight)`.
+        priors: Raw outputs, as `priors` gives them.
+    """
+    metrics = {t.name: t.default_metrics() for t in tasks}
+    evaluators = {t.name: t.evaluator() for t in tasks}
+    for _, labels, weights in dataset:
+        for task in tasks:
+            label, weight = labels[task.name], weights[task.name]
+            output = _repeat(priors[task.name], len(weight))
+            for metric in metrics[task.name]:
+                metric.update_state(label, output, sample_weight=weight)
+            if evaluators[task.name] is not None:
+                fields = {k: v.numpy() for k, v in task.decode(output).items()}
+                evaluators[task.name].update(label.numpy(), weight.numpy(), fields)
+    logs = {}
+    for task in tasks:
+        for metric in metrics[task.name]:
+            logs[f"{task.name}_{metric.name}"] = float(metric.result())
+        if evaluators[task.name] is not None:
+            for key, value in evaluators[task.name].result().items():
+                logs[f"{task.name}_{key}"] = math.nan if value is None else value
+    return logs
+
+
+def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs, prefix: str = "") -> float:
+    """Returns the mean skill score of the tasks: 0 is trivial, 1 is perfect.
+
+    The skill of a task is how much of the way from the trivial predictor to
+    perfection its primary metric has gone; perfection is 1 for metrics of which
+    higher is better and 0 for errors. It puts accuracies, errors and mAP on one
+    scale, so that one number can choose the best epoch of all tasks together.
+
+    Args:
+        tasks: The tasks.
+        logs: Metrics of the model, as `evaluate` returns them.
+        trivial: Metrics of the trivial predictor on the same data.
+        prefix: Prefix of the model's metrics: "val_".
+
+    Reference:
+        Murphy, Skill Scores Based on the Mean Square Error, Monthly Weather Review
+        1988.
+    """
+    skills = []
+    for task in tasks:
+        key = f"{task.name}_{task.primary}"
+        model, base = logs.get(prefix + key, math.nan), trivial.get(key, math.nan)
+        if task.better[task.primary] == "higher":
+            value = (model - base) / (1 - base) if base < 1 else math.nan
+        else:
+            value = 1 - model / base if base > 0 else math.nan
+        if math.isfinite(value):
+            skills.append(value)
+    return float(np.mean(skills)) if skills else math.nan
+
+
+def assess(
+    model: MultiTaskModel,
+    dataset: tf.data.Dataset,
+    priors: dict[str, np.ndarray],
+    pictures: int = 12,
+    seed: int = 0,
+) -> tuple[dict[str, Any], dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Compares the model with the trivial predictor, example by example.
+
+    Args:
+        model: A trained model.
+        dataset: Held-out batches `(x, y, sample_weight)`.
+        priors: Raw outputs of the trivial predictor.
+        pictures: Number of examples to return for drawing.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The score of each task with a 95 % interval of the difference (see
+        `paired_interval`), `None` where nothing was labelled; a confusion matrix for
+        each task with one class an example; and examples with truth and prediction.
+    """
+    scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
+    confusions: dict[str, np.ndarray] = {}
+    examples: list[dict[str, Any]] = []
+    for batch in model.predictions(dataset):
+        for task in model.tasks:
+            label, fields = batch["label"][task.name], batch["fields"][task.name]
+            present = batch["weight"][task.name] > 0
+            output = _repeat(priors[task.name], len(label))
+            trivial = {k: np.asarray(v) for k, v in task.decode(output).items()}
+            pair = [task.example_scores(label, f)[present] for f in (fields, trivial)]
+            scores[task.name].append(np.stack(pair))
+            if task.kind == "classification":
+                n = len(task.class_names)  # type: ignore[attr-defined]
+                table = confusions.setdefault(task.name, np.zeros((n, n), int))
+                np.add.at(table, (label[present], fields["label"][present]), 1)
+        truth = {t.name: t.truth(batch["label"][t.name]) for t in model.tasks}
+        real = np.max([batch["weight"][t.name] for t in model.tasks], axis=0) > 0
+        for i in np.flatnonzero(real)[: pictures - len(examples)]:
+            examples.append(
+                {
+                    "image": batch["x"][i],
+                    "truth": _row(truth, i),
+                    "prediction": _row(batch["fields"], i),
+                }
+            )
+    found = {}
+    for task in model.tasks:
+        ours, theirs = np.concatenate(scores[task.name], axis=1)
+        if not len(ours):
+            found[task.name] = None
+            continue
+        low, high = paired_interval(ours - theirs, seed)
+        found[task.name] = {
+            "name": task.score_name,
+            "mean": float(ours.mean()),
+            "trivial": float(theirs.mean()),
+            "difference": float((ours - theirs).mean()),
+            "interval": [low, high],
+            "examples": len(ours),
+        }
+    return found, confusions, examples
+
+
+def paired_interval(
+    differences: np.ndarray, seed: int = 0, resamples: int = 2000
+) -> tuple[float, float]:
+    """Returns the 95 % bootstrap interval of the mean of paired differences.
+
+    Args:
+        differences: One difference an example.
+        seed: Seed of the resampling.
+        resamples: Number of bootstrap resamples.
+
+    Reference:
+        Efron & Tibshirani, An Introduction to the Bootstrap, 1993: percentile
+        interval.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(differences)
+    means = [differences[rng.integers(0, n, n)].mean() for _ in range(resamples)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _repeat(output: np.ndarray, count: int) -> tf.Tensor:
+    return tf.repeat(tf.constant(output)[None], count, axis=0)
+
+
+def _row(fields: dict[str, dict[str, Any]], i: int) -> dict[str, dict[str, Any]]:
+    return {
+        task: {key: np.asarray(value[i]) for key, value in by_key.items()}
+        for task, by_key in fields.items()
+    }

@@ -1,0 +1,177 @@
+"""Recipes: files that say which tasks, data, model and schedule make a run."""
+
+import ast
+import dataclasses
+import importlib.util
+import inspect
+import pathlib
+import sys
+import types
+import typing
+from typing import Any
+
+import keras
+
+from p5_keras import catalog
+from p5_keras.naming import did_you_mean
+from p5_keras.trunk import Trunk
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What every recipe decides. A recipe's own `Config` adds to it.
+
+    Attributes:
+        trunk: The shared trunk; `--set trunk.width=16` changes its arguments.
+        data_dir: Folder with a local copy of the data, or `None`.
+        epochs: Number of epochs.
+        steps_per_epoch: Steps an epoch; `None` sees every example once.
+        batch_size: Global batch size.
+        learning_rate: Highest learning rate of the schedule.
+        weight_decay: Decoupled weight decay of AdamW, on kernels.
+        clip_norm: Largest global norm of the gradient, or `None`.
+        ema: Momentum of the moving average of the weights that is evaluated and
+            exported, or `None`.
+        trunk_l2: λ of the joint objective.
+        head_l2: γ of the joint objective.
+        precision: Keras dtype policy.
+        patience: Epochs without a better `val_skill` before stopping, or `None`.
+    """
+
+    trunk: Trunk
+    data_dir: str | None = None
+    epochs: int = 10
+    steps_per_epoch: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    trunk_l2: float = 0.0
+    head_l2: float = 0.0
+    precision: str = "float32"
+    patience: int | None = None
+
+
+def load(name: str) -> Any:
+    """Loads a recipe by its name in `models/`, or by the path of a file.
+
+    Raises:
+        ValueError: There is no such recipe.
+    """
+    path = pathlib.Path(name)
+    if path.suffix != ".py":
+        path = catalog.folder("models") / f"{name}.py"
+    if not path.is_file():
+        known = catalog.names("models")
+        raise ValueError(
+            "`recipe` must be a name in models/ or the path of a .py file."
+            f"{did_you_mean(name, known)} Received: recipe={name!r}; known: {known}"
+        )
+    spec = importlib.util.spec_from_file_location(f"p5_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"`recipe` could not be loaded. Received: recipe={name!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def configure(config: Config, settings: list[str]) -> Config:
+    """Changes a recipe's configuration by `name=value` settings.
+
+    A name is a field of the configuration, or `field.argument` for a constructor's
+    argument of an object in it. Values are typed by the field or the signature.
+
+    Args:
+        config: The recipe's configuration.
+        settings: Settings, later ones winning.
+
+    Raises:
+        ValueError: A name is unknown or a value has the wrong type.
+    """
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"A setting must be name=value. Received: {setting!r}")
+        field, _, argument = name.partition(".")
+        hints = typing.get_type_hints(type(config))
+        if field not in hints:
+            raise ValueError(_unknown("setting", field, hints))
+        if argument:
+            part = getattr(config, field)
+            hints = typing.get_type_hints(type(part).__init__)
+            known = list(inspect.signature(type(part).__init__).parameters)[1:]
+            if argument not in known:
+                raise ValueError(_unknown(f"argument of {part!r}", argument, known))
+            value = _typed(name, text, hints.get(argument, Any))
+            arguments = {**part.get_config(), argument: value}
+            config = dataclasses.replace(config, **{field: type(part)(**arguments)})
+        else:
+            value = _typed(name, text, hints[field])
+            config = dataclasses.replace(config, **{field: value})
+    return config
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """Returns a configuration as JSON can hold it."""
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    plain = (str, int, float, bool, type(None))
+    return {k: v if isinstance(v, plain) else repr(v) for k, v in fields.items()}
+
+
+def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
+    """Returns AdamW with a linear warm-up and a cosine decay to 0.
+
+    Args:
+        config: The run's configuration.
+        steps: Number of training steps.
+    """
+    warmup = min(200, steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else config.learning_rate,
+        max(steps - warmup, 1),
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _unknown(what: str, name: str, known: typing.Iterable[str]) -> str:
+    known = list(known)
+    return f"Unknown {what}.{did_you_mean(name, known)} Received: {name!r}; {known}"
+
+
+def _typed(name: str, text: str, hint: Any) -> Any:
+    """Reads a value and checks it against a type hint."""
+    options = typing.get_args(hint)
+    if not isinstance(hint, types.UnionType) and typing.get_origin(hint) is not (
+        typing.Union
+    ):
+        options = (hint,)
+    if text.lower() == "none" and type(None) in options:
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = {"true": True, "false": False}.get(text.lower(), text)
+    if str in options and not isinstance(value, str):
+        value = text
+    for option in options:
+        kind = typing.get_origin(option) or option
+        if kind is Any or (isinstance(kind, type) and type(value) is kind):
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        if kind in (list, tuple) and isinstance(value, (list, tuple)):
+            return kind(value)
+    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
+    raise ValueError(f"`{name}` must be of type {wanted}. Received: {name}={text}")

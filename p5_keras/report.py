@@ -1,0 +1,109 @@
+"""What a person looks at after a run: a page, a picture and a plain table."""
+
+import os
+import pathlib
+import string
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from p5_keras import report_figures, report_page
+from p5_keras.report_page import number, section, verdict
+from p5_keras.task import Task
+
+Json = dict[str, Any]
+Fields = dict[str, dict[str, np.ndarray]]
+
+
+def write(
+    path: str | os.PathLike[str],
+    *,
+    config: Json,
+    results: Json,
+    history: list[dict[str, float]],
+    tasks: Sequence[Task],
+    examples: list[Json],
+    confusions: dict[str, np.ndarray],
+) -> None:
+    """Writes the report of a run: one HTML file that needs nothing else.
+
+    Args:
+        path: Where to write it.
+        config: What was decided, by name.
+        results: What `results.json` holds. What is absent is left out.
+        history: Logs of each epoch.
+        tasks: The tasks.
+        examples: Dicts of "image" `(height, width, channels)` from 0 to 255, and
+            "truth" and "prediction": one example's fields by task. 12 are shown.
+        confusions: Counts `(classes, classes)` by task, a row for each true class.
+    """
+    known = results.get("tasks", {})
+    body = [
+        report_page.tiles(known),
+        section("Metrics", report_page.metrics(known)),
+        section("Better than knowing nothing?", report_page.paired(known)),
+        section("The joint objective", report_page.objective(results)),
+        section("Learning curves", report_page.curves(history, tasks, results)),
+        section("Confusion matrices", report_page.confusions(confusions, tasks)),
+        section("Truth and prediction", report_page.pictures(examples[:12], tasks)),
+        section("The run", report_page.run(results)),
+        section("Configuration", report_page.pairs(config)),
+    ]
+    template = pathlib.Path(__file__).with_name("report_template.html")
+    page = string.Template(template.read_text("utf-8")).substitute(
+        title=escape(pathlib.Path(str(results.get("recipe", "run"))).stem),
+        eyebrow=escape(f"p5_keras run {results.get('date', '')}"),
+        summary=escape(report_page.summary(results)),
+        body="\n".join(body),
+    )
+    pathlib.Path(path).write_text(page, encoding="utf-8")
+
+
+def picture(
+    tasks: Sequence[Task],
+    image: np.ndarray,
+    fields: Fields,
+    path: str | os.PathLike[str],
+) -> None:
+    """Saves one PNG of an example's fields drawn over its picture.
+
+    Args:
+        tasks: The tasks.
+        image: `(height, width, channels)` from 0 to 255.
+        fields: One example's fields by task; boxes and maps in the image's pixels.
+        path: Where to save it.
+    """
+    figure = report_figures.picture(tasks, image, fields)
+    figure.savefig(path, format="png", bbox_inches="tight", pad_inches=0.08)
+
+
+def leaderboard(results: Json) -> str:
+    """Returns the results as a plain text table, in ASCII for any terminal.
+
+    Args:
+        results: What `results.json` holds.
+    """
+    head = ["task", "metric", "test", "val", "trivial", "better"]
+    rows = [[*head, "difference [95% interval]", "beats trivial"]]
+    for name, task in results.get("tasks", {}).items():
+        score = task.get("score")
+        for metric, value in task.get("metrics", {}).items():
+            cells = [number(value.get(s), "-") for s in ("test", "val", "trivial")]
+            row = [name, metric, *cells, value.get("better", ""), "", ""]
+            if metric == task.get("primary"):
+                row[-2:] = ["-", verdict(score)]
+                if score:
+                    gain = number(score["difference"], "-", "+")
+                    low, high = (number(v, "-", "+") for v in score["interval"])
+                    row[-2] = f"{gain} [{low}, {high}] {score['name']}"
+            rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        sides = ["<", "<", ">", ">", ">", "<", "<", "<"]
+        cells = [f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)

@@ -1,0 +1,314 @@
+"""The sections of a report, as HTML."""
+
+import json
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from p5_keras import report_figures as figures
+from p5_keras.task import Task
+
+Json = dict[str, Any]
+
+_DASH = "–"
+_BETTER = {"higher": "↑ higher", "lower": "↓ lower"}
+_CHIP = {"yes": "beats trivial", "no": "below trivial", "not shown": "not shown"}
+_OBJECTIVE = """<p>Training minimises this sum: the loss L of every task times its
+weight α, plus λ‖θ‖² over the kernels θ of the trunk and γ‖φ‖² over the kernels φ of
+the heads, with λ&nbsp;=&nbsp;{trunk_l2} and γ&nbsp;=&nbsp;{head_l2}. A logged
+<code>&lt;task&gt;_loss</code> is the raw mean over the examples that have the task's
+label, before α. <code>loss</code> is made of these: each times its α, added up, plus
+the two penalties (logged together as <code>l2</code> if not 0), averaged over
+steps.</p>"""
+_PAIRED = """<p class="note">Model and trivial predictor are scored on the same test
+examples; the difference is the mean over examples with its 95% interval, and higher is
+better for every score. The trivial predictor knows the training labels and never sees
+an input.</p>"""
+
+
+def number(value: float | None, missing: str = _DASH, sign: str = "") -> str:
+    """Formats a measured number; what was not measured is `missing`."""
+    if value is None or not math.isfinite(value):
+        return missing
+    if value and abs(value) < 0.001:
+        return format(value, f"{sign}.1e")
+    digits = 3 if abs(value) < 100 else 1 if abs(value) < 10_000 else 0
+    return format(value, f"{sign},.{digits}f")
+
+
+def verdict(score: Json | None) -> str:
+    """Says whether a task beats the trivial predictor: "yes", "no" or "not shown"."""
+    low, high = (score or {}).get("interval") or (None, None)
+    if low is not None and low > 0:
+        return "yes"
+    return "no" if high is not None and high < 0 else "not shown"
+
+
+def summary(results: Json) -> str:
+    """Says in one line what the run was."""
+    tasks, train = results.get("tasks", {}), results.get("train", {})
+    text = f"{_count(len(tasks), 'task')} on one shared trunk"
+    if train.get("epochs"):
+        time = _duration(train.get("wall_seconds"))
+        text += f", trained for {_count(train['epochs'], 'epoch')} in {time}"
+    beaten = sum(verdict(task.get("score")) == "yes" for task in tasks.values())
+    if any(task.get("score") for task in tasks.values()):
+        text += f". {beaten} of {len(tasks)} shown to beat the trivial predictor on test"
+    return f"{text}."
+
+
+def section(title: str, body: str) -> str:
+    """Puts a heading over a body; nothing over nothing."""
+    return f"<section><h2>{title}</h2>\n{body}</section>" if body else ""
+
+
+def tiles(tasks: Json) -> str:
+    """Shows the primary metric of each task, large."""
+    cards = []
+    for name, task in tasks.items():
+        primary, answer = task.get("primary", ""), verdict(task.get("score"))
+        value = task.get("metrics", {}).get(primary, {})
+        cards.append(
+            _card(
+                f"<h3>{escape(name)}</h3><b>{number(value.get('test'))}</b>"
+                f'<div class="beside">{escape(primary)} '
+                f"{_BETTER.get(value.get('better'), '')[:1]}<br>"
+                f"trivial {number(value.get('trivial'))}</div>"
+                f'<span class="chip {answer}">{_CHIP[answer]}</span>{_reason(value)}',
+                "tile",
+            )
+        )
+    return _grid("tiles", cards)
+
+
+def metrics(tasks: Json) -> str:
+    """Lists every metric of every task."""
+    rows, kinds = [], []
+    for name, task in tasks.items():
+        owner = f"<b>{escape(name)}</b><small>{escape(task.get('kind', ''))}</small>"
+        for metric, value in task.get("metrics", {}).items():
+            rows.append(
+                [
+                    owner,
+                    f'<span class="key">{escape(metric)}</span>{_reason(value)}',
+                    _BETTER.get(value.get("better"), ""),
+                    f'<span class="key">{number(value.get("test"))}</span>',
+                    number(value.get("val")),
+                    number(value.get("trivial")),
+                ]
+            )
+            primary = "main" if metric == task.get("primary") else ""
+            kinds.append(primary if owner else f"{primary} more")
+            owner = ""
+    head = ["task", "metric", "better", "test", "val", "trivial (test)"]
+    note = "<p class='note'>In bold: the metric that stands for its task.</p>"
+    return _scroll(_table(head, rows, 3, kinds)) + note if rows else ""
+
+
+def paired(tasks: Json) -> str:
+    """Compares every task with the trivial predictor, example by example."""
+    rows = []
+    for name, task in tasks.items():
+        score, answer = task.get("score") or {}, verdict(task.get("score"))
+        low, high = (number(v, sign="+") for v in score.get("interval", (None, None)))
+        rows.append(
+            [
+                f"<b>{escape(name)}</b>",
+                escape(score.get("name", "no labelled example")),
+                f'<span class="chip {answer}">{answer}</span>',
+                number(score.get("mean")),
+                number(score.get("trivial")),
+                number(score.get("difference"), sign="+"),
+                f"{low} to {high}" if score else _DASH,
+                f"{score.get('examples', 0):,}",
+            ]
+        )
+    head = ["task", "score of an example", "beats the trivial predictor", "model"]
+    head += ["trivial", "difference", "95% interval", "examples"]
+    return _scroll(_table(head, rows, 3)) + _PAIRED if rows else ""
+
+
+def objective(results: Json) -> str:
+    """Writes the joint objective out, with its numbers."""
+    given = results.get("objective", {})
+    terms = [
+        f"{alpha:g} · <i>L</i><sub>{escape(name)}</sub>"
+        for name, alpha in given.get("loss_weights", {}).items()
+    ]
+    for key, symbol in (("trunk_l2", "θ"), ("head_l2", "φ")):
+        if given.get(key):
+            terms.append(f"{given[key]:g} · ‖{symbol}‖²")
+    if not terms:
+        return ""
+    rates = {key: f"{given.get(key, 0):g}" for key in ("trunk_l2", "head_l2")}
+    formula = f'<div class="card formula"><i>loss</i> = {" + ".join(terms)}</div>'
+    return formula + _OBJECTIVE.format(**rates)
+
+
+def curves(history: Sequence[Json], tasks: Sequence[Task], results: Json) -> str:
+    """Plots losses and primary metrics over epochs, a card a task."""
+    if not history:
+        return ""
+    best = results.get("train", {}).get("best_epoch")
+    joint = [("joint objective: loss", "loss", None), ("val_skill", "val_skill", None)]
+    cards = [_card("<h3>All tasks</h3>" + _plot(history, joint, best, "all tasks"))]
+    for task in tasks:
+        known = results.get("tasks", {}).get(task.name, {}).get("metrics", {})
+        value = known.get(task.primary, {})
+        arrow = _BETTER.get(value.get("better"), "")[:1]
+        panels = [
+            (f"{task.name}_loss: raw mean", f"{task.name}_loss", None),
+            (
+                f"{task.primary} {arrow}",
+                f"{task.name}_{task.primary}",
+                value.get("trivial"),
+            ),
+        ]
+        plot = _plot(history, panels, best, task.name)
+        cards.append(_card(f"<h3>{escape(task.name)}</h3>{plot}"))
+    note = (
+        '<p class="note">val_skill is the mean over tasks of how far the primary '
+        "metric on validation has come from trivial (0) to perfect (1). The dotted "
+        "line is the epoch where it is best, whose weights are measured here.</p>"
+    )
+    return note + _grid("cards", cards)
+
+
+def confusions(matrices: dict[str, np.ndarray], tasks: Sequence[Task]) -> str:
+    """Draws confusion matrices."""
+    names = {t.name: getattr(t, "class_names", None) for t in tasks}
+    cards = []
+    for name, matrix in matrices.items():
+        matrix = np.asarray(matrix)
+        classes = names.get(name) or [str(i) for i in range(len(matrix))]
+        plot = figures.confusion(matrix, classes)
+        image = figures.img(plot, f"Confusion matrix of {name}")
+        cards.append(_card(f"<h3>{escape(name)}</h3>{image}"))
+    note = '<p class="note">Test examples; shade is the share of the true class.</p>'
+    return note + _grid("cards wide", cards) if cards else ""
+
+
+def pictures(examples: Sequence[Json], tasks: Sequence[Task]) -> str:
+    """Draws predictions beside the truth."""
+    cards = []
+    for i, example in enumerate(examples):
+        figure, truth, found = figures.pair(tasks, example)
+        rows = []
+        for name in found:
+            wrong = figures.differ(example["truth"], example["prediction"], name)
+            guess = f'<span class="{"wrong" if wrong else ""}">{escape(found[name])}</span>'
+            if found[name] or truth.get(name):
+                rows.append([escape(name), escape(truth.get(name, _DASH)), guess])
+        image = figures.img(figure, f"Example {i + 1}") if figure else ""
+        table = _table(["", "truth", "prediction"], rows, 3) if rows else ""
+        cards.append(_card(image + table, "example"))
+    note = '<p class="note">The first test examples, not chosen. Wrong answers are red.</p>'
+    return note + _grid("cards", cards) if cards else ""
+
+
+def run(results: Json) -> str:
+    """Lists what the run cost and with what it was made."""
+    train, sizes = results.get("train", {}), results.get("parameters", {})
+    facts = {
+        "wall time": train.get("wall_seconds") and _duration(train["wall_seconds"]),
+        "epochs": train.get("epochs"),
+        "best epoch": train.get("best_epoch"),
+        "steps": train.get("steps") and f"{train['steps']:,}",
+        "examples / s": number(train.get("examples_per_second"), ""),
+        "val_skill": number(train.get("val_skill"), ""),
+        "seed": results.get("seed"),
+    }
+    cards = [
+        f'<div class="card fact"><small>{key}</small><b>{escape(str(value))}</b></div>'
+        for key, value in facts.items()
+        if value not in (None, "")
+    ]
+    body = _grid("facts", cards)
+    parts = {"trunk": sizes["trunk"]} if "trunk" in sizes else {}
+    parts |= {f"head: {name}": n for name, n in sizes.get("heads", {}).items()}
+    if total := sum(parts.values()):
+        rows = [
+            [
+                escape(name),
+                f'<span class="bar"><i style="width:{100 * n / total:.1f}%"></i></span>',
+                f"{n:,}",
+                f"{n / total:.0%}",
+            ]
+            for name, n in {**parts, "all": total}.items()
+        ]
+        body += _scroll(_table(["parameters", "", "number", "share"], rows, 2))
+    if "command" in results:
+        body += f'<pre class="card">{escape(results["command"])}</pre>'
+    return body + pairs(results.get("versions", {}))
+
+
+def pairs(values: Json) -> str:
+    """Lists names and values; nested ones with a dot between the levels."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, dict) and value
+        inner = {f"{key}.{k}": v for k, v in value.items()} if nested else {key: value}
+        flat |= inner
+    rows = "".join(
+        f"<div><dt>{escape(key)}</dt><dd><code>{escape(_text(value))}</code></dd></div>"
+        for key, value in flat.items()
+    )
+    return f'<div class="card"><dl class="pairs">{rows}</dl></div>' if rows else ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _duration(seconds: float | None) -> str:
+    seconds = seconds or 0.0
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _reason(value: Json) -> str:
+    """Says why a number is missing, where one is."""
+    return f"<small>{_DASH} {escape(value['reason'])}</small>" if "reason" in value else ""
+
+
+def _plot(history: Sequence[Json], panels: Any, best: Any, what: str) -> str:
+    return figures.img(figures.curves(history, panels, best), f"Learning curves: {what}")
+
+
+def _card(body: str, kind: str = "") -> str:
+    return f'<div class="card {kind}">{body}</div>'
+
+
+def _grid(kind: str, cards: list[str]) -> str:
+    return f'<div class="grid {kind}">{"".join(cards)}</div>' if cards else ""
+
+
+def _scroll(body: str) -> str:
+    return f'<div class="card scroll">{body}</div>'
+
+
+def _table(head: list[str], rows: list[list[str]], words: int, kinds: Any = None) -> str:
+    """Makes a table whose first `words` columns are words and the others numbers."""
+
+    def line(tag: str, cells: list[str], kind: str = "") -> str:
+        found = (
+            f'<{tag}{" class=num" * (i >= words)}>{cell}</{tag}>'
+            for i, cell in enumerate(cells)
+        )
+        return f'<tr class="{kind}">{"".join(found)}</tr>'
+
+    kinds = kinds or [""] * len(rows)
+    lines = [line("td", row, kind) for row, kind in zip(rows, kinds, strict=True)]
+    return (
+        f"<table><thead>{line('th', head)}</thead><tbody>{''.join(lines)}</tbody></table>"
+    )

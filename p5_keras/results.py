@@ -1,0 +1,125 @@
+"""The numbers of a finished run, measured once on the test split."""
+
+import math
+import shlex
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from p5_keras import evaluation, report
+from p5_keras.checkpoint import Progress
+from p5_keras.model import MultiTaskModel
+from p5_keras.workdir import Workdir, versions
+
+Json = dict[str, Any]
+
+
+def finish(
+    workdir: Workdir,
+    progress: Progress,
+    decided: Json,
+    val: tf.data.Dataset,
+    test: tf.data.Dataset,
+    priors: dict[str, np.ndarray],
+) -> Json:
+    """Evaluates the best epoch and writes `results.json` and `report.html`.
+
+    Args:
+        workdir: Folder of the run.
+        progress: How training went.
+        decided: All that was decided, by name.
+        val: Validation batches.
+        test: Test batches; this is the one place that sees them.
+        priors: Raw outputs of the trivial predictor.
+
+    Returns:
+        What `results.json` holds.
+    """
+    model = workdir.best_model()
+    on_val = model.evaluate(val, return_dict=True, verbose=0)
+    on_test = model.evaluate(test, return_dict=True, verbose=0)
+    trivial = evaluation.trivial_metrics(model.tasks, test, priors)
+    scores, confusions, examples = evaluation.assess(model, test, priors)
+    train = {
+        "epochs": len(progress.history),
+        "steps": progress.step,
+        "examples_per_second": progress.steps_per_second * decided["batch_size"],
+        "wall_seconds": progress.seconds,
+        "best_epoch": progress.best_epoch,
+        "val_skill": progress.best,
+    }
+    found = results(model, decided, on_val, on_test, trivial, scores, train)
+    report.write(
+        workdir / "report.html",
+        config=decided,
+        results=found,
+        history=progress.history,
+        tasks=model.tasks,
+        examples=examples,
+        confusions=confusions,
+    )
+    workdir.write("results.json", found)
+    return found
+
+
+def results(
+    model: MultiTaskModel,
+    decided: Json,
+    val: Json,
+    test: Json,
+    trivial: Json,
+    scores: Json,
+    train: Json,
+) -> Json:
+    """Puts the numbers of a run together as `results.json` holds them.
+
+    Args:
+        model: The model that was evaluated.
+        decided: All that was decided, by name.
+        val: Logs of `evaluate` on the validation split.
+        test: Logs of `evaluate` on the test split.
+        trivial: Logs of the trivial predictor on the test split.
+        scores: Paired scores on the test split, by task.
+        train: Epochs, steps, speed and time.
+    """
+    tasks = {}
+    for task in model.tasks:
+        metrics: Json = {}
+        for name, better in task.better.items():
+            key = f"{task.name}_{name}"
+            values = {
+                "test": test.get(key, math.nan),
+                "val": val.get(key, math.nan),
+                "trivial": trivial.get(key, math.nan),
+            }
+            metrics[name] = {**values, "better": better}
+            empty = [split for split, value in values.items() if math.isnan(value)]
+            if empty:
+                where = " and ".join(empty)
+                metrics[name]["reason"] = f"no label to measure it on in {where}"
+        tasks[task.name] = {
+            "kind": task.kind,
+            "primary": task.primary,
+            "metrics": metrics,
+            "score": scores[task.name],
+        }
+    heads = {t.name: model.get_layer(t.name).count_params() for t in model.tasks}
+    return {
+        "recipe": decided["recipe"],
+        "seed": decided["seed"],
+        "command": shlex.join(["python", *sys.argv]),
+        "parameters": {
+            "trunk": model.count_params() - sum(heads.values()),
+            "heads": heads,
+        },
+        "objective": {
+            "loss_weights": model.loss_weights,
+            "trunk_l2": model.trunk_l2,
+            "head_l2": model.head_l2,
+        },
+        "tasks": tasks,
+        "train": train,
+        "versions": versions(),
+    }
