@@ -1,14 +1,14 @@
 """Trains, evaluates, exports and uses a multi-task model: python train.py --flags."""
 
-import dataclasses
+import functools
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import p5_keras as p5
 
@@ -40,42 +40,46 @@ flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
 
 def main(argv: list[str]) -> None:
     """Reads the flags and does what --mode says."""
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     if argv[1:]:
         raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
     recipe = p5.recipe.load(FLAGS.recipe)
-    config = p5.recipe.configure(recipe.Config(), FLAGS.set)
-    names = {field.name for field in dataclasses.fields(config)}
-    given = {n: FLAGS[n].value for n in names if n in FLAGS and FLAGS[n].present}
-    config = dataclasses.replace(config, **given)
+    flag_values = FLAGS.flag_values_dict()
     if FLAGS.smoke:
-        config = dataclasses.replace(config, epochs=1, steps_per_epoch=2)
+        flag_values |= {"epochs": 1, "steps_per_epoch": 2}
+    config = p5.recipe.configure(recipe.Config(), FLAGS.set, flag_values)
     name = os.path.basename(FLAGS.recipe).removesuffix(".py")
     workdir = p5.Workdir(FLAGS.workdir or os.path.join("runs", name))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(config.precision)
     if FLAGS.debug:
         tf.debugging.enable_check_numerics()
-
     if FLAGS.mode in ("train", "summary"):
         train(recipe, config, workdir)
-        return
+    else:
+        use(recipe, config, workdir)
+
+
+def use(recipe, config, workdir) -> None:
+    """Evaluates, exports or predicts with the best model of a workdir."""
     model = workdir.best_model()
     if FLAGS.mode == "eval":
         test = recipe.data(config, model.tasks, "test")
         batches = p5.data.evaluation(test, model.tasks, config.batch_size)
         for key, value in model.evaluate(batches, return_dict=True, verbose=0).items():
             print(f"{key:32s} {value:.4f}")
-    elif FLAGS.mode == "predict":
-        done, skipped = p5.predict_folder(model, FLAGS.input, workdir / "predictions")
-        print(f"{done} images in {workdir / 'predictions'}, {skipped} skipped")
     elif FLAGS.mode == "export":
         p5.export.saved_model(model, workdir / "export")
+        print(f"Exported to {workdir / 'export'}")
+    else:
+        done, skipped = p5.predict_folder(model, FLAGS.input, workdir / "predictions")
+        print(f"{done} images in {workdir / 'predictions'}, {skipped} skipped")
 
 
 def train(recipe, config, workdir) -> None:
     """Trains a recipe, from the start or from where its workdir is."""
-    strategy = p5.strategy.get(FLAGS.strategy, FLAGS.tpu)
-    p5.strategy.check_batch(strategy, config.batch_size)
+    strategy = p5.strategy.get(FLAGS.strategy, FLAGS.tpu, config.batch_size)
     decided = {"recipe": FLAGS.recipe, "seed": FLAGS.seed, "smoke": FLAGS.smoke}
     decided |= p5.recipe.describe(config)
     if FLAGS.mode == "train" and (finished := workdir.begin(decided)):
@@ -86,16 +90,10 @@ def train(recipe, config, workdir) -> None:
     tasks = recipe.tasks(config)
     sources = [recipe.data(config, tasks, s) for s in ("train", "validation", "test")]
     if FLAGS.smoke:
-        few = 2 * config.batch_size
-        sources = [dataclasses.replace(s, size=min(s.size, few)) for s in sources]
-    held = [p5.data.evaluation(s, tasks, config.batch_size) for s in sources]
-    for dataset in held:
-        p5.data.check(tasks, dataset)
-    labels = p5.data.adapt(tasks, held[0])
-    _, val, test = held
-    steps = config.steps_per_epoch or p5.data.steps_per_epoch(
-        sources[0], config.batch_size
-    )
+        sources = [source.first(2 * config.batch_size) for source in sources]
+    labels, val, test = p5.data.prepare(sources, tasks, config.batch_size)
+    steps = p5.data.steps_per_epoch(sources[0], config.batch_size)
+    steps = config.steps_per_epoch or steps
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
@@ -114,34 +112,29 @@ def train(recipe, config, workdir) -> None:
     # Training: every epoch is scored against a predictor that never sees an input.
     priors = p5.evaluation.priors(tasks, labels)
     trivial = p5.evaluation.trivial_metrics(tasks, val, priors)
-    checkpoints = p5.Checkpoints(
-        workdir / "checkpoints",
-        workdir / "logs" / "history.csv",
-        score=lambda logs: p5.evaluation.skill(tasks, logs, trivial, prefix="val_"),
-        patience=config.patience,
+    score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
+    checkpoints = p5.Checkpoints(workdir, score, config.patience)
+    batches = functools.partial(
+        p5.data.training, sources[0], tasks, config.batch_size, FLAGS.seed
     )
+    table = p5.EpochTable(tasks, config.epochs)
+    board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
     checkpoints.fit(
         model,
-        lambda step: p5.data.training(
-            sources[0], tasks, config.batch_size, FLAGS.seed, start=step
-        ),
+        batches,
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=val,
-        callbacks=[
-            p5.EpochTable(tasks, config.epochs),
-            keras.callbacks.TensorBoard(workdir / "logs", write_graph=False),
-        ],
+        callbacks=[table, board],
         verbose=0,
     )
 
     # Results: the best epoch by validation, measured once on the test split.
-    results = p5.results.finish(
-        workdir, checkpoints.progress, decided, val, test, priors
-    )
-    print(p5.report.leaderboard(results))
     if FLAGS.export:
         p5.export.saved_model(workdir.best_model(), workdir / "export")
+    progress = checkpoints.progress
+    results = p5.results.finish(workdir, progress, decided, val, test, priors)
+    print(p5.report.leaderboard(results))
     print(f"Report: {workdir / 'report.html'}")
 
 

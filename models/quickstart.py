@@ -35,7 +35,10 @@ def tasks(config: Config) -> list[p5.Task]:
             label="objects",
             class_names=names,
             max_boxes=4,
+            anchor_size=2.0,
             features=["P2", "P3"],
+            max_detections=10,
+            candidates=60,
         ),
     ]
 

@@ -22,8 +22,10 @@ from p5_keras import (
     tasks,
     trunks,
 )
+from p5_keras.averaging import averaged_weights
+from p5_keras.build import build_model
 from p5_keras.checkpoint import Checkpoints
-from p5_keras.model import MultiTaskModel, build_model
+from p5_keras.model import MultiTaskModel
 from p5_keras.predict import predict_folder
 from p5_keras.progress import EpochTable
 from p5_keras.task import Task
@@ -39,6 +41,7 @@ __all__ = [
     "Task",
     "Trunk",
     "Workdir",
+    "averaged_weights",
     "build_model",
     "catalog",
     "data",

@@ -17,4 +17,6 @@ def folder(kind: str) -> pathlib.Path:
 def names(kind: str) -> list[str]:
     """Returns the names of what a folder holds."""
     entries = folder(kind).iterdir()
-    return sorted(e.stem for e in entries if e.suffix in ("", ".py") and e.stem[0] != "_")
+    return sorted(
+        e.stem for e in entries if e.suffix in ("", ".py") and e.name[0] > "_"
+    )

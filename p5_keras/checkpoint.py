@@ -11,6 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from p5_keras.averaging import averaged_weights
+from p5_keras.workdir import Workdir
+
 Logs = dict[str, float]
 
 
@@ -59,24 +62,24 @@ class Checkpoints(keras.callbacks.Callback):
     not.
 
     Args:
-        folder: Folder for the state and for `best.keras`.
-        history: CSV file with one line an epoch.
-        score: Gives the number that chooses the best epoch, from the epoch's logs;
-            higher is better.
+        workdir: Folder of the run: `checkpoints/` gets the state and `best.keras`,
+            `logs/history.csv` a line an epoch.
+        score: Gives the number that chooses the best epoch, from the epoch's
+            validation metrics, without their prefix "val_"; higher is better.
         patience: Epochs without a better score before training stops, or `None`.
         save_seconds: Seconds between two saves in mid-epoch.
     """
 
     def __init__(
         self,
-        folder: str | pathlib.Path,
-        history: str | pathlib.Path,
+        workdir: Workdir,
         score: Callable[[Logs], float],
         patience: int | None = None,
         save_seconds: float = 60.0,
     ) -> None:
         super().__init__()
-        self.folder, self.history = pathlib.Path(folder), pathlib.Path(history)
+        self.folder = workdir / "checkpoints"
+        self.history = workdir / "logs" / "history.csv"
         self.score, self.patience, self.save_seconds = score, patience, save_seconds
         self.progress = Progress()
         self._manager: Any = None
@@ -106,7 +109,9 @@ class Checkpoints(keras.callbacks.Callback):
         """
         self._restore(model)
         callbacks = [self, *kwargs.pop("callbacks", ())]
-        while self.progress.step < epochs * steps_per_epoch and not self.progress.stopped:
+        while (
+            self.progress.step < epochs * steps_per_epoch and not self.progress.stopped
+        ):
             epoch, self._offset = divmod(self.progress.step, steps_per_epoch)
             model.fit(
                 batches(self.progress.step),
@@ -155,11 +160,12 @@ class Checkpoints(keras.callbacks.Callback):
         progress = self.progress
         seconds = time.monotonic() - self._started + self._spent
         progress.seconds += seconds
-        score = logs["val_skill"] = self.score(logs)
+        held_out = {k[4:]: v for k, v in logs.items() if k.startswith("val_")}
+        score = logs["val_skill"] = self.score(held_out)
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         if progress.best is None or score > progress.best:
             progress.best, progress.best_epoch = score, epoch + 1
-            with self.model.averaged_weights():
+            with averaged_weights(self.model):
                 _save_atomically(self.model, self.best_path)
         waited = epoch + 1 - progress.best_epoch
         if self.patience is not None and waited >= self.patience:

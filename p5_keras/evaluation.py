@@ -34,6 +34,8 @@ def trivial_metrics(
         dataset: Batches `(x, y, sample_weight)`.
         priors: Raw outputs, as `priors` gives them.
     """
+    # Inside a graph, since some ops of decoding are slow on their own.
+    decode = {t.name: tf.function(t.decode) for t in tasks}
     metrics = {t.name: t.default_metrics() for t in tasks}
     evaluators = {t.name: t.evaluator() for t in tasks}
     for _, labels, weights in dataset:
@@ -43,7 +45,7 @@ def trivial_metrics(
             for metric in metrics[task.name]:
                 metric.update_state(label, output, sample_weight=weight)
             if evaluators[task.name] is not None:
-                fields = {k: v.numpy() for k, v in task.decode(output).items()}
+                fields = {k: v.numpy() for k, v in decode[task.name](output).items()}
                 evaluators[task.name].update(label.numpy(), weight.numpy(), fields)
     logs = {}
     for task in tasks:
@@ -55,7 +57,7 @@ def trivial_metrics(
     return logs
 
 
-def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs, prefix: str = "") -> float:
+def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs) -> float:
     """Returns the mean skill score of the tasks: 0 is trivial, 1 is perfect.
 
     The skill of a task is how much of the way from the trivial predictor to
@@ -67,7 +69,6 @@ def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs, prefix: str = "") ->
         tasks: The tasks.
         logs: Metrics of the model, as `evaluate` returns them.
         trivial: Metrics of the trivial predictor on the same data.
-        prefix: Prefix of the model's metrics: "val_".
 
     Reference:
         Murphy, Skill Scores Based on the Mean Square Error, Monthly Weather Review
@@ -76,7 +77,7 @@ def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs, prefix: str = "") ->
     skills = []
     for task in tasks:
         key = f"{task.name}_{task.primary}"
-        model, base = logs.get(prefix + key, math.nan), trivial.get(key, math.nan)
+        model, base = logs.get(key, math.nan), trivial.get(key, math.nan)
         if task.better[task.primary] == "higher":
             value = (model - base) / (1 - base) if base < 1 else math.nan
         else:
@@ -107,6 +108,7 @@ def assess(
         `paired_interval`), `None` where nothing was labelled; a confusion matrix for
         each task with one class an example; and examples with truth and prediction.
     """
+    decode = {t.name: tf.function(t.decode) for t in model.tasks}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
     confusions: dict[str, np.ndarray] = {}
     examples: list[dict[str, Any]] = []
@@ -115,7 +117,7 @@ def assess(
             label, fields = batch["label"][task.name], batch["fields"][task.name]
             present = batch["weight"][task.name] > 0
             output = _repeat(priors[task.name], len(label))
-            trivial = {k: np.asarray(v) for k, v in task.decode(output).items()}
+            trivial = {k: v.numpy() for k, v in decode[task.name](output).items()}
             pair = [task.example_scores(label, f)[present] for f in (fields, trivial)]
             scores[task.name].append(np.stack(pair))
             if task.kind == "classification":

@@ -1,59 +1,19 @@
 """The multi-task model: one trunk, named heads, one joint objective."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from p5_keras import losses
-from p5_keras.naming import check_keys, check_names
+from p5_keras import losses, objective
+from p5_keras.averaging import averaged_weights
+from p5_keras.naming import check_keys, check_labels
 from p5_keras.task import Task
-from p5_keras.trunk import Trunk
 
 Tensor = Any
-
-
-def build_model(
-    trunk: Trunk,
-    tasks: Iterable[Task],
-    input_shape: tuple[int, ...],
-    trunk_l2: float = 0.0,
-    head_l2: float = 0.0,
-) -> "MultiTaskModel":
-    """Builds one trunk with a head for every task.
-
-    Args:
-        trunk: The shared trunk.
-        tasks: The tasks. Those that standardise their targets must have been adapted.
-        input_shape: Shape of one input: `(height, width, channels)` for images.
-        trunk_l2: λ of the joint objective.
-        head_l2: γ of the joint objective.
-
-    Returns:
-        A functional `keras.Model` from `(batch, *input_shape)` to a dict with one
-        tensor a task. Heads are its layers named like the tasks.
-
-    Raises:
-        ValueError: A task's name is taken, or its head cannot be built on this trunk.
-    """
-    tasks = list(tasks)
-    if not tasks:
-        raise ValueError("`tasks` must hold at least one task. Received: []")
-    name = "image" if len(input_shape) == 3 else "input"
-    inputs = keras.Input(input_shape, name=name)
-    features = trunk(inputs)
-    taken = [x._keras_history.operation.name for x in (inputs, *features.values())]
-    check_names([task.name for task in tasks], taken)
-    outputs = {}
-    for task in tasks:
-        head = task.build(features, input_shape)
-        outputs[task.name] = head({k.name: features[k.name] for k in head.inputs})
-    return MultiTaskModel(
-        inputs, outputs, tasks=tasks, trunk_l2=trunk_l2, head_l2=head_l2
-    )
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -93,7 +53,7 @@ class MultiTaskModel(keras.Model):
             )
         self.tasks = tuple(tasks)
         self.trunk_l2, self.head_l2 = trunk_l2, head_l2
-        check_keys("outputs", outputs, [task.name for task in self.tasks])
+        check_keys("outputs", outputs, self.task_names)
 
     def compile(
         self,
@@ -120,50 +80,78 @@ class MultiTaskModel(keras.Model):
         Raises:
             ValueError: A key is not the name of a task, or a weight is negative.
         """
-        names = [task.name for task in self.tasks]
+        names = self.task_names
         for what, given in (
             ("loss", loss),
             ("loss_weights", loss_weights),
             ("metrics", metrics),
         ):
-            if given is not None:
-                known = names if what == "loss_weights" else given
-                check_keys(what, given, known)
-                check_keys(what, {**dict.fromkeys(names), **given}, names)
+            if given is None:
+                continue
+            if not isinstance(given, dict):
+                raise ValueError(
+                    f"`{what}` must be a dict keyed by task, {names}. "
+                    f"Received: {what}={given!r}"
+                )
+            # Losses and metrics that are left out are the tasks' own.
+            filled = {} if what == "loss_weights" else dict.fromkeys(names)
+            check_keys(what, {**filled, **given}, names)
         loss, metrics = loss or {}, metrics or {}
         self._task_losses = {
             task.name: task.training_loss(loss.get(task.name))
             for task in self.tasks
             if not (task.name in loss and loss[task.name] is None)
         }
-        self._alpha = _loss_weights(
+        if not self._task_losses:
+            raise ValueError(
+                f"One task at least must have a loss. Received: loss={loss}"
+            )
+        alpha = objective.loss_weights(
             loss_weights or {t.name: t.loss_weight for t in self.tasks},
             normalize_loss_weights,
         )
+        # Not plain dicts: Keras takes the variables and metrics in one for the model's.
+        self._alpha = MappingProxyType(alpha)
         # The exact mean over labelled examples of an epoch: a batch without labels
         # for a task weighs nothing in it.
-        self._loss_trackers = [
-            keras.metrics.Mean(name=f"{name}_loss") for name in self._task_losses
-        ]
+        parts = [f"{name}_loss" for name in self._task_losses]
         if self.trunk_l2 or self.head_l2:
-            self._loss_trackers.append(keras.metrics.Mean(name="l2"))
+            parts.append("l2")
+        self._loss_trackers = MappingProxyType(
+            {name: keras.metrics.Mean(name=name) for name in parts}
+        )
         chosen = {t.name: metrics.get(t.name, t.metrics) for t in self.tasks}
         super().compile(
             optimizer=optimizer,
             weighted_metrics={
-                t.name: t.default_metrics() if chosen[t.name] is None else chosen[t.name]
+                t.name: t.default_metrics()
+                if chosen[t.name] is None
+                else chosen[t.name]
                 for t in self.tasks
             },
             **kwargs,
         )
-        self._given = {
-            "optimizer": self.optimizer,
-            "loss": loss or None,
-            "loss_weights": loss_weights and {k: float(v) for k, v in loss_weights.items()},
-            "metrics": metrics or None,
-            "normalize_loss_weights": normalize_loss_weights,
-            **kwargs,
-        }
+        self._given = MappingProxyType(
+            {
+                "optimizer": self.optimizer,
+                "loss": loss or None,
+                "loss_weights": loss_weights,
+                "metrics": metrics or None,
+                "normalize_loss_weights": normalize_loss_weights,
+                **kwargs,
+            }
+        )
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """All metrics, the means of the tasks' losses among them."""
+        trackers = getattr(self, "_loss_trackers", {})
+        return [*super().metrics, *trackers.values()]
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the tasks, in their order."""
+        return [task.name for task in self.tasks]
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -189,33 +177,25 @@ class MultiTaskModel(keras.Model):
             loss.terms(y[name], y_pred[name], weights.get(name))
             for name, loss in self._task_losses.items()
         ]
-        numerators, denominators = (ops.stack(side) for side in zip(*terms, strict=True))
-        total = ops.stack([ops.cast(self._alpha[n], "float32") for n in self._task_losses])
-        total = total * losses.safe_divide(
-            numerators, losses.replica_sum(denominators)
+        numerators, denominators = (
+            ops.stack(side) for side in zip(*terms, strict=True)
         )
+        total = ops.stack(
+            [ops.cast(self._alpha[n], "float32") for n in self._task_losses]
+        )
+        total = total * losses.safe_divide(numerators, losses.replica_sum(denominators))
         means = losses.safe_divide(numerators, denominators)
-        for i, tracker in enumerate(self._loss_trackers[: len(self._task_losses)]):
+        for i, name in enumerate(self._task_losses):
+            tracker = self._loss_trackers[f"{name}_loss"]
             tracker.update_state(means[i], sample_weight=denominators[i])
         total = ops.sum(total)
         if self.trunk_l2 or self.head_l2:
-            l2 = self.l2_penalty()
-            self._loss_trackers[-1].update_state(l2)
+            l2 = objective.l2_penalty(self.trunk_l2, self.trunk_variables)
+            l2 += objective.l2_penalty(self.head_l2, self.head_variables)
+            self._loss_trackers["l2"].update_state(l2)
             total = total + l2 / self.distribute_strategy.num_replicas_in_sync
         if self.losses:
             total = total + sum(self._aggregate_additional_loss(x) for x in self.losses)
-        return total
-
-    def l2_penalty(self) -> Tensor:
-        """Computes λ‖θ‖² + γ‖φ‖² over kernels."""
-        total = ops.zeros(())
-        for rate, variables in (
-            (self.trunk_l2, self.trunk_variables),
-            (self.head_l2, self.head_variables),
-        ):
-            kernels = [v for v in variables if len(v.shape) > 1 and rate]
-            for kernel in kernels:
-                total = total + rate * ops.sum(ops.square(ops.cast(kernel, "float32")))
         return total
 
     @property
@@ -258,7 +238,7 @@ class MultiTaskModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Trains as `keras.Model.fit` does, after checking the keys of the labels."""
-        _check_labels("y", x, y, self.tasks)
+        check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         return super().fit(x, y, **kwargs)
@@ -270,9 +250,9 @@ class MultiTaskModel(keras.Model):
         Metrics that need all predictions at once (a detector's mAP) cost a second
         pass; one that no label could measure is NaN.
         """
-        _check_labels("y", x, y, self.tasks)
+        check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         as_dict = kwargs.pop("return_dict", False)
-        with self.averaged_weights():
+        with averaged_weights(self):
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
             evaluators = {t.name: t.evaluator() for t in self.tasks}
             evaluators = {name: e for name, e in evaluators.items() if e is not None}
@@ -330,27 +310,6 @@ class MultiTaskModel(keras.Model):
         """Turns raw outputs into what a person wants, by task and field."""
         return {task.name: task.decode(outputs[task.name]) for task in self.tasks}
 
-    @contextmanager
-    def averaged_weights(self) -> Iterator[None]:
-        """Puts the optimizer's moving averages in the weights' place for a while.
-
-        Without `use_ema=True` in the optimizer it does nothing.
-        """
-        optimizer = self.optimizer
-        if not getattr(optimizer, "use_ema", False) or not optimizer.built:
-            yield
-            return
-        averages = optimizer._model_variables_moving_average
-        variables = list(self.trainable_variables)
-        kept = [keras.ops.convert_to_numpy(v) for v in variables]
-        for variable, average in zip(variables, averages, strict=True):
-            variable.assign(keras.ops.convert_to_numpy(average))
-        try:
-            yield
-        finally:
-            for variable, value in zip(variables, kept, strict=True):
-                variable.assign(value)
-
     def get_config(self) -> dict[str, Any]:
         """Returns the functional graph, the tasks, λ and γ."""
         return {
@@ -370,52 +329,14 @@ class MultiTaskModel(keras.Model):
         return cls(graph.input, graph.output, name=graph.name, **own)
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns what was given to `compile()`."""
-        return {
-            key: keras.saving.serialize_keras_object(value)
-            for key, value in self._given.items()
-        }
+        """Returns what was given to `compile()`, variables as they are now."""
+        given = dict(self._given)
+        alpha = given["loss_weights"]
+        given["loss_weights"] = alpha and {k: float(v) for k, v in alpha.items()}
+        return {k: keras.saving.serialize_keras_object(v) for k, v in given.items()}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
-
-
-def _loss_weights(given: dict[str, Any], normalize: str | None) -> dict[str, Any]:
-    """Checks and normalises α."""
-    for name, value in given.items():
-        if not float(value) >= 0:
-            raise ValueError(
-                "Each of `loss_weights` must be 0 or more. "
-                f"Received: {name!r}: {float(value)}"
-            )
-    if normalize is None:
-        return dict(given)
-    if normalize not in ("one", "tasks"):
-        raise ValueError(
-            "`normalize_loss_weights` must be None, 'one' or 'tasks'. "
-            f"Received: normalize_loss_weights={normalize!r}"
-        )
-    total = sum(float(value) for value in given.values())
-    if not total > 0:
-        raise ValueError(f"`loss_weights` must not all be 0. Received: {given}")
-    scale = (1 if normalize == "one" else len(given)) / total
-    return {name: float(value) * scale for name, value in given.items()}
-
-
-def _check_labels(what: str, x: Any, y: Any, tasks: Iterable[Task]) -> None:
-    """Compares the keys of labels and sample weights with the tasks' names."""
-    spec = x.element_spec if isinstance(x, tf.data.Dataset) else (x, y)
-    parts = spec if isinstance(spec, tuple) else (spec,)
-    names = [task.name for task in tasks]
-    for name, part in zip(("labels", "sample_weight"), parts[1:3], strict=False):
-        if name == "sample_weight" and part is None:
-            continue
-        if not isinstance(part, dict):
-            raise ValueError(
-                f"The {name} must be a dict with a key for every task, {names}. "
-                f"Received: {type(part).__name__}"
-            )
-        check_keys(name, part, names)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -64,9 +65,35 @@ def check_names(tasks: Iterable[str], taken: Iterable[str]) -> None:
         seen.add(name)
     for name in seen:
         for other in seen:
-            # "a" with the metric "b_loss" and "a_b" with "loss" log the same key.
-            if name != other and other == f"{name}_loss":
+            # "a" with the metric "b_loss" and "a_b" with "loss" log the same key, and
+            # so does "a" in validation and "val_a" in training.
+            if name != other and other in (f"{name}_loss", f"val_{name}"):
                 raise ValueError(
                     f"The logs of task {name!r} would hide those of task {other!r}. "
                     "Rename one of them."
                 )
+
+
+def check_labels(x: Any, y: Any, sample_weight: Any, tasks: list[str]) -> None:
+    """Compares the keys of labels and sample weights with the tasks' names.
+
+    Args:
+        x: A `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`, or inputs.
+        y: Labels, where `x` is not a dataset.
+        sample_weight: Sample weights or `None`, where `x` is not a dataset.
+        tasks: Names of the tasks.
+
+    Raises:
+        ValueError: They are not dicts with a key for every task.
+    """
+    spec = getattr(x, "element_spec", (x, y, sample_weight))
+    parts = spec if isinstance(spec, tuple) else (spec,)
+    for name, part in zip(("labels", "sample_weight"), parts[1:3], strict=False):
+        if name == "sample_weight" and part is None:
+            continue
+        if not isinstance(part, dict):
+            raise ValueError(
+                f"The {name} must be a dict with a key for every task, {tasks}. "
+                f"Received: {type(part).__name__}"
+            )
+        check_keys(name, part, tasks)

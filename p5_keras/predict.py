@@ -1,10 +1,12 @@
 """Predictions for a folder of images."""
 
-import io
+import dataclasses
 import json
+import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,24 +14,24 @@ import tensorflow as tf
 from absl import logging
 
 from p5_keras import report
+from p5_keras.averaging import averaged_weights
+from p5_keras.data.image_file import EXTENSIONS, list_images, read_image
 from p5_keras.model import MultiTaskModel
 from p5_keras.report import Fields
 from p5_keras.task import Task
 
-#: Shortest side of an image, in pixels, that is worth a prediction.
-MIN_SIDE = 8
+#: Longest side in pixels of a drawn picture; larger images are shrunk to it.
+MAX_SIDE = 1024
 
-#: Longest side of a drawn picture, in pixels; larger images are shrunk to it.
-MAX_DRAWN = 1024
+Size = tuple[int, int]
 
-_EXTENSIONS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "GIF": (".gif",),
-    "BMP": (".bmp",),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-}
+
+@dataclasses.dataclass(frozen=True)
+class _Image:
+    path: pathlib.Path
+    size: Size  # height and width of the file's image
+    pixels: np.ndarray  # what the model sees
+    shown: np.ndarray  # what predictions are drawn on
 
 
 def predict_folder(
@@ -40,32 +42,27 @@ def predict_folder(
 ) -> tuple[int, int]:
     """Predicts every image that lies directly in a folder.
 
-    An image is what its content says, whatever its name: JPEG, PNG, GIF or an
-    animated PNG (the first frame), BMP, WebP or TIFF; colours, grey, palettes, 16 bits
-    and CMYK become the model's channels from 0 to 255, and alpha is dropped. It is
-    turned upright as its EXIF data say, and resized to the model's input.
+    Images are read by content (see `read_image`) and resized to the model's input.
+    What cannot be read is left out, with a warning of one line that says why.
 
-    For each image "a.jpg" it writes "a.png", the predictions drawn over it;
-    "a_<task>.png" for a task that answers with a map; and a line of
-    "predictions.jsonl" with the fields of each task, boxes in pixels of the upright
-    image. A map of classes is a PNG with their numbers, coloured by a palette. A map
-    of values is one with 16 bits: 0 is the line's "low", 65535 its "high". A second
-    image of the same stem becomes "a-2".
-
-    What cannot be read is left out with a warning that says why.
+    An image "a.jpg" gives "a.png", with the predictions drawn over it, and a line of
+    "predictions.jsonl" with the fields of every task, boxes in pixels of the image. A
+    map goes to a file of its own, "a_<task>.png", of the image's size: class numbers
+    under a palette, or values in 16 bits, from "low" (0) to "high" (65535) of the
+    line. A second image of the same stem becomes "a-2".
 
     Args:
-        model: A model with one image input.
+        model: A model with one image as input.
         folder: Folder with the images. Hidden files are left out.
         out: Folder for the predictions; made if it is not there.
         batch_size: Number of images that go through the model at once.
 
     Returns:
-        The numbers of images predicted and of images left out.
+        How many images were predicted, and how many could not be read.
 
     Raises:
-        ValueError: The folder is missing or holds no image, it is `out` as well, or
-            the model does not read images.
+        ValueError: The folder is missing, holds no image or is `out` too, or the
+            model does not read images.
     """
     if batch_size < 1:
         raise ValueError(
@@ -74,36 +71,193 @@ def predict_folder(
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] not in (1, 3):
         raise ValueError(
-            "`model` must read images (batch, height, width, 1 or 3). "
-            f"Received: a model with inputs {shape}"
+            "`model` must read images, (batch, height, width, 1 or 3). "
+            f"Received: a model with input_shape={shape}"
         )
-    files = _images(folder)
-    out = pathlib.Path(out)
-    if out.resolve() == pathlib.Path(folder).resolve():
-        raise ValueError(
-            f"`out` must be another folder than `folder`. Received: out={str(out)!r}"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
+    files = list_images(folder)
+    out = _make(out, folder)
     done = 0
+    taken: set[str] = set()
     lines = out / "predictions.jsonl"
-    with lines.open("w", encoding="utf-8") as file, model.averaged_weights():
-        for batch in _batches(_readable(files), batch_size):
-            predictions = _predict(model, [image for _, image in batch], batch_size)
-            for (path, image), fields in zip(batch, predictions, strict=True):
-                stem = _free_stem(path.stem, model.tasks, taken)
-                size = image.shape[:2]
-                line = {
-                    "file": path.name,
-                    "height": size[0],
-                    "width": size[1],
-                    "picture": f"{stem}.png",
-                    "predictions": {
-                        task.name: _plain(task, fields[task.name], size, out / stem)
-                        for task in model.tasks
-                    },
-                }
+    weights = averaged_weights(model) if model.compiled else nullcontext()
+    with lines.open("w", encoding="utf-8") as file, weights:
+        for batch in _batches(_readable(files, shape[1:]), batch_size):
+            found = _fields(model, batch, batch_size)
+            for image, fields in zip(batch, found, strict=True):
+                stem = _free_stem(image.path.stem, model.tasks, taken)
+                line = _write(model, image, fields, out / stem)
                 file.write(json.dumps(line, allow_nan=False) + "\n")
-                _draw(model, image, fields, out / f"{stem}.png")
                 done += 1
     return done, len(files) - done
+
+
+def _make(out: str | os.PathLike[str], folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Makes the folder for the predictions."""
+    path = pathlib.Path(out)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            "`out` must be a folder that can be written. "
+            f"Received: out={str(path)!r} ({error.strerror})"
+        ) from error
+    if path.samefile(folder):
+        raise ValueError(
+            "`out` must not be `folder`, whose images it would overwrite. "
+            f"Received: out={str(path)!r}"
+        )
+    return path
+
+
+def _readable(files: Iterable[pathlib.Path], shape: Any) -> Iterator[_Image]:
+    """Reads what can be read, and says what cannot."""
+    height, width, channels = shape
+    for path in files:
+        try:
+            image, kind = read_image(path)
+        except ValueError as error:
+            logging.warning("%s is left out: %s", path.name, error)
+            continue
+        if path.suffix.lower() not in EXTENSIONS[kind]:
+            logging.warning("%s is used, though it is a %s file", path.name, kind)
+        rows, columns = image.shape[:2]
+        scale = min(MAX_SIDE / max(rows, columns), 1.0)
+        small = (max(round(rows * scale), 1), max(round(columns * scale), 1))
+        x = tf.image.rgb_to_grayscale(image) if channels == 1 else image
+        pixels = _resize(x, (height, width))
+        yield _Image(path, (rows, columns), pixels, _resize(image, small))
+
+
+def _resize(image: Any, size: Size) -> np.ndarray:
+    """Resizes as `data.from_tfds` does."""
+    return tf.round(tf.image.resize(image, size, antialias=True)).numpy()
+
+
+def _batches(images: Iterable[_Image], size: int) -> Iterator[list[_Image]]:
+    batch: list[_Image] = []
+    for image in images:
+        batch.append(image)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _fields(model: MultiTaskModel, images: list[_Image], size: int) -> list[Fields]:
+    """Predicts a batch, filled up so that its shape is always the same."""
+    x = np.zeros((size, *images[0].pixels.shape), "float32")
+    x[: len(images)] = [image.pixels for image in images]
+    batches = model.predictions(tf.data.Dataset.from_tensors((x, {})))
+    (found,) = (batch["fields"] for batch in batches)
+    return [
+        {task: {k: v[i] for k, v in fields.items()} for task, fields in found.items()}
+        for i in range(len(images))
+    ]
+
+
+def _free_stem(stem: str, tasks: Iterable[Task], taken: set[str]) -> str:
+    """Finds a stem none of whose files is there yet, and takes it."""
+    count, name = 1, stem
+    while True:
+        # Some file systems take "A.png" and "a.png" for the same file.
+        files = {name.casefold(), *(f"{name}_{t.name}".casefold() for t in tasks)}
+        if not files & taken:
+            taken |= files
+            return name
+        count += 1
+        name = f"{stem}-{count}"
+
+
+def _write(
+    model: MultiTaskModel, image: _Image, fields: Fields, base: pathlib.Path
+) -> dict[str, Any]:
+    """Writes the files of an image, and returns its line."""
+    seen = model.input_shape[1:3]
+    shown = _scaled(fields, seen, image.shown.shape[:2])
+    report.picture(model.tasks, image.shown, shown, f"{base}.png")
+    exact = _scaled(fields, seen, image.size)
+    predictions = {}
+    for task in model.tasks:
+        own = exact[task.name]
+        maps = {k: own.pop(k) for k in list(own) if _is_map(own[k], image.size)}
+        predictions[task.name] = _plain(task, own)
+        for key, values in maps.items():
+            suffix = task.name if len(maps) == 1 else f"{task.name}_{key}"
+            saved = _save_map(values, pathlib.Path(f"{base}_{suffix}.png"))
+            predictions[task.name][key] = saved
+    height, width = image.size
+    return {
+        "file": image.path.name,
+        "width": width,
+        "height": height,
+        "picture": f"{base.name}.png",
+        "predictions": predictions,
+    }
+
+
+def _is_map(values: np.ndarray, size: Size) -> bool:
+    return values.ndim == 2 and values.shape == size
+
+
+def _scaled(fields: Fields, old: Size, new: Size) -> Fields:
+    """Brings boxes and maps from one size of the image to another."""
+    rows, columns = (
+        ((np.arange(to) + 0.5) * was / to).astype(int)
+        for was, to in zip(old, new, strict=True)
+    )
+    factor = np.array([new[1] / old[1], new[0] / old[0]] * 2, "float32")
+    scaled: Fields = {}
+    for task, own in fields.items():
+        scaled[task] = dict(own)
+        for key, values in own.items():
+            if key == "boxes":
+                scaled[task][key] = values * factor
+            elif _is_map(values, old):
+                scaled[task][key] = values[rows[:, None], columns]
+    return scaled
+
+
+def _plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Turns fields into what JSON can hold, with the names of classes."""
+    count = int(fields["count"]) if "count" in fields else None
+    plain: dict[str, Any] = {
+        key: _rounded((value[:count] if value.ndim else value).tolist())
+        for key, value in fields.items()
+    }
+    names: list[str] = getattr(task, "class_names", [])
+    label = plain.get("label")
+    if isinstance(label, list):
+        on = zip(names, label, strict=True)
+        plain["names"] = [name for name, value in on if value > 0]
+    elif label is not None and names:
+        plain["name"] = names[label]
+    if "boxes" in plain and names:
+        plain["names"] = [names[c] for c in plain["classes"]]
+    return plain
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+def _save_map(values: np.ndarray, path: pathlib.Path) -> dict[str, Any]:
+    """Saves a map of classes or values, and returns what to know about it."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    if values.dtype.kind in "iub" and values.max() < 256:
+        image = Image.fromarray(values.astype("uint8")).convert("P")
+        colors = [(0, 0, 0), *(colormaps["tab10"](i % 10)[:3] for i in range(1, 256))]
+        image.putpalette((np.array(colors) * 255).round().astype("uint8").tobytes())
+        image.save(path)
+        return {"file": path.name}
+    values = values.astype("float64")
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    scaled = (values - low) / max(high - low, 1e-12) * 65535
+    Image.fromarray(np.nan_to_num(scaled).round().astype("uint16")).save(path)
+    return {"file": path.name, "low": _rounded(low), "high": _rounded(high)}

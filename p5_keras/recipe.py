@@ -57,7 +57,7 @@ def load(name: str) -> Any:
     """Loads a recipe by its name in `models/`, or by the path of a file.
 
     Raises:
-        ValueError: There is no such recipe.
+        ValueError: There is no such recipe, or it is incomplete.
     """
     path = pathlib.Path(name)
     if path.suffix != ".py":
@@ -74,11 +74,20 @@ def load(name: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
+    needed = ("Config", "tasks", "data", "model")
+    missing = [part for part in needed if not hasattr(module, part)]
+    if missing:
+        raise ValueError(
+            f"A recipe must define {', '.join(needed)}. Missing: {missing}; "
+            f"received: recipe={name!r}"
+        )
     return module
 
 
-def configure(config: Config, settings: list[str]) -> Config:
-    """Changes a recipe's configuration by `name=value` settings.
+def configure(
+    config: Config, settings: list[str], given: dict[str, Any] | None = None
+) -> Config:
+    """Changes a recipe's configuration by `name=value` settings and by flags.
 
     A name is a field of the configuration, or `field.argument` for a constructor's
     argument of an object in it. Values are typed by the field or the signature.
@@ -86,6 +95,8 @@ def configure(config: Config, settings: list[str]) -> Config:
     Args:
         config: The recipe's configuration.
         settings: Settings, later ones winning.
+        given: Values by name that win over the settings; what is `None`, or is no
+            field of the configuration, is left alone.
 
     Raises:
         ValueError: A name is unknown or a value has the wrong type.
@@ -100,6 +111,10 @@ def configure(config: Config, settings: list[str]) -> Config:
             raise ValueError(_unknown("setting", field, hints))
         if argument:
             part = getattr(config, field)
+            if not hasattr(part, "get_config"):
+                raise ValueError(
+                    f"The setting `{field}` has no arguments. Received: {setting!r}"
+                )
             hints = typing.get_type_hints(type(part).__init__)
             known = list(inspect.signature(type(part).__init__).parameters)[1:]
             if argument not in known:
@@ -110,7 +125,9 @@ def configure(config: Config, settings: list[str]) -> Config:
         else:
             value = _typed(name, text, hints[field])
             config = dataclasses.replace(config, **{field: value})
-    return config
+    fields = {field.name for field in dataclasses.fields(config)}
+    flags = {k: v for k, v in (given or {}).items() if k in fields and v is not None}
+    return dataclasses.replace(config, **flags)
 
 
 def describe(config: Config) -> dict[str, Any]:
@@ -161,17 +178,32 @@ def _typed(name: str, text: str, hint: Any) -> Any:
         return None
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         value = {"true": True, "false": False}.get(text.lower(), text)
     if str in options and not isinstance(value, str):
         value = text
     for option in options:
-        kind = typing.get_origin(option) or option
-        if kind is Any or (isinstance(kind, type) and type(value) is kind):
-            return value
-        if kind is float and type(value) is int:
-            return float(value)
-        if kind in (list, tuple) and isinstance(value, (list, tuple)):
-            return kind(value)
-    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
+        try:
+            return _converted(value, option)
+        except TypeError:
+            continue
+    wanted = " or ".join(
+        "None" if o is type(None) else str(o) if typing.get_args(o) else o.__name__
+        for o in options
+    )
     raise ValueError(f"`{name}` must be of type {wanted}. Received: {name}={text}")
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """Returns a value as a type hint wants it, or raises `TypeError`."""
+    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is Any or (type(value) is kind and not inner):
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind in (list, tuple) and isinstance(value, (list, tuple)):
+        if kind is list or inner[1:] == (...,):
+            inner = inner[:1] * len(value)
+        if len(inner) == len(value):
+            return kind(map(_converted, value, inner))
+    raise TypeError

@@ -54,7 +54,7 @@ def write(
     template = pathlib.Path(__file__).with_name("report_template.html")
     page = string.Template(template.read_text("utf-8")).substitute(
         title=escape(pathlib.Path(str(results.get("recipe", "run"))).stem),
-        eyebrow=escape(f"p5_keras run {results.get('date', '')}"),
+        eyebrow=escape(f"p5_keras run {results.get('date', '')}".strip()),
         summary=escape(report_page.summary(results)),
         body="\n".join(body),
     )
@@ -85,25 +85,30 @@ def leaderboard(results: Json) -> str:
     Args:
         results: What `results.json` holds.
     """
-    head = ["task", "metric", "test", "val", "trivial", "better"]
+    head = ["task", "metric", "test", "val", "trivial"]
     rows = [[*head, "difference [95% interval]", "beats trivial"]]
     for name, task in results.get("tasks", {}).items():
         score = task.get("score")
         for metric, value in task.get("metrics", {}).items():
             cells = [number(value.get(s), "-") for s in ("test", "val", "trivial")]
-            row = [name, metric, *cells, value.get("better", ""), "", ""]
+            better = " (lower)" if value.get("better") == "lower" else ""
+            row = [name, metric + better, *cells, "", ""]
             if metric == task.get("primary"):
                 row[-2:] = ["-", verdict(score)]
                 if score:
                     gain = number(score["difference"], "-", "+")
                     low, high = (number(v, "-", "+") for v in score["interval"])
-                    row[-2] = f"{gain} [{low}, {high}] {score['name']}"
+                    row[-2] = f"{gain} [{low}, {high}]"
             rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        sides = ["<", "<", ">", ">", ">", "<", "<", "<"]
+        sides = ["<", "<", ">", ">", ">", "<", "<"]
         cells = [f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join(lines)
+    rule = "-" * max(map(len, lines))
+    notes = [
+        "Higher is better but where it says lower. The difference is of scores of the",
+        "same test example, model less trivial predictor; above 0 is better.",
+    ]
+    return "\n".join([lines[0], rule, *lines[1:], rule, *notes])

@@ -15,6 +15,7 @@ Fields = dict[str, dict[str, np.ndarray]]
 
 _INK, _SOFT, _LINE = "#1c1917", "#78716c", "#e7e5e4"
 _TRAIN, _VAL, _TRIVIAL, _BEST = "#94a3b8", "#1d4ed8", "#b45309", "#15803d"
+_PAIR = 2.7  # Width in inches of truth beside prediction.
 
 
 def img(figure: Any, alt: str) -> str:
@@ -45,7 +46,7 @@ def curves(
     Returns:
         A Matplotlib figure, panels one below the other.
     """
-    figure = _figure(3.9, 1.95 * len(panels), 160, layout="constrained")
+    figure = _figure(3.9, 1.9 * len(panels) + 0.3, 160, layout="constrained")
     epochs = [row.get("epoch", i + 1) for i, row in enumerate(history)]
     every = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, key, trivial) in zip(every, panels, strict=True):
@@ -62,14 +63,27 @@ def curves(
             axes.plot(epochs, values, color=color, label=label, lw=width, marker=marker)
         if trivial is not None and math.isfinite(trivial):
             axes.axhline(trivial, color=_TRIVIAL, lw=1, ls="--", label="trivial (test)")
-        elif drawn and min(drawn) > 0 and max(drawn) > 30 * min(drawn):
+        elif key.endswith("loss") and 0 < 30 * min(drawn, default=0) < max(drawn):
             axes.set_yscale("log")
         if best:
             axes.axvline(best, color=_BEST, lw=1.2, ls=":", label=f"best, epoch {best}")
         _plain(axes, title)
-        if drawn:
-            axes.legend(frameon=False, fontsize=7.5, labelcolor=_SOFT)
     every[-1].set_xlabel("epoch", fontsize=8, color=_SOFT)
+    keys: dict[str, Any] = {}
+    for axes in every:
+        handles, labels = axes.get_legend_handles_labels()
+        keys |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(keys.values()),
+        list(keys),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=7.5,
+        labelcolor=_SOFT,
+        handlelength=1.6,
+        columnspacing=1.2,
+    )
     return figure
 
 
@@ -100,7 +114,8 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Any:
     axes.spines[:].set_color(_LINE)
     if len(matrix) <= 20:
         for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if share[row, column] > 0.5 else _INK if count else "#c9c4c0"
+            dark = share[row, column] > 0.5
+            color = "white" if dark else _INK if count else "#c9c4c0"
             style = {"ha": "center", "va": "center", "color": color}
             axes.text(column, row, f"{int(count)}", fontsize=7, **style)
     return figure
@@ -123,12 +138,12 @@ def pair(
     sides = [example.get("truth", {}), example.get("prediction", {})]
     own = _own_panel(tasks, sides[1])
     if image is None:
-        blank = _figure(1, 1, 50).subplots(1 + len(own), 2, squeeze=False)
-        captions = [_draw(blank[:, i], tasks, own, side) for i, side in enumerate(sides)]
-        return None, *captions
+        blank = [_figure(1, 1, 50).subplots()] * (1 + len(own))
+        truth, prediction = (_draw(blank, tasks, own, side) for side in sides)
+        return None, truth, prediction
     rows, head = 1 + len(own), 0.16
-    height = 1.5 * image.shape[0] / image.shape[1] * rows + head
-    figure = _figure(3.0, height, 240)
+    height = _PAIR / 2 * image.shape[0] / image.shape[1] * rows + head
+    figure = _figure(_PAIR, height, 260)
     grid = figure.subplots(rows, 2, squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1 - head / height, 0.03, 0.03)
     captions = []

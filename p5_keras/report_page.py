@@ -14,7 +14,6 @@ from p5_keras.task import Task
 Json = dict[str, Any]
 
 _DASH = "–"
-_BETTER = {"higher": "↑ higher", "lower": "↓ lower"}
 _CHIP = {"yes": "beats trivial", "no": "below trivial", "not shown": "not shown"}
 _OBJECTIVE = """<p>Training minimises this sum: the loss L of every task times its
 weight α, plus λ‖θ‖² over the kernels θ of the trunk and γ‖φ‖² over the kernels φ of
@@ -23,6 +22,8 @@ the heads, with λ&nbsp;=&nbsp;{trunk_l2} and γ&nbsp;=&nbsp;{head_l2}. A logged
 label, before α. <code>loss</code> is made of these: each times its α, added up, plus
 the two penalties (logged together as <code>l2</code> if not 0), averaged over
 steps.</p>"""
+_BOLD = """<p class="note">↑ higher is better, ↓ lower is better. In bold: the metric
+that stands for its task.</p>"""
 _PAIRED = """<p class="note">Model and trivial predictor are scored on the same test
 examples; the difference is the mean over examples with its 95% interval, and higher is
 better for every score. The trivial predictor knows the training labels and never sees
@@ -56,7 +57,7 @@ def summary(results: Json) -> str:
         text += f", trained for {_count(train['epochs'], 'epoch')} in {time}"
     beaten = sum(verdict(task.get("score")) == "yes" for task in tasks.values())
     if any(task.get("score") for task in tasks.values()):
-        text += f". {beaten} of {len(tasks)} shown to beat the trivial predictor on test"
+        text += f". {beaten} of {len(tasks)} shown to beat the trivial predictor"
     return f"{text}."
 
 
@@ -71,16 +72,13 @@ def tiles(tasks: Json) -> str:
     for name, task in tasks.items():
         primary, answer = task.get("primary", ""), verdict(task.get("score"))
         value = task.get("metrics", {}).get(primary, {})
-        cards.append(
-            _card(
-                f"<h3>{escape(name)}</h3><b>{number(value.get('test'))}</b>"
-                f'<div class="beside">{escape(primary)} '
-                f"{_BETTER.get(value.get('better'), '')[:1]}<br>"
-                f"trivial {number(value.get('trivial'))}</div>"
-                f'<span class="chip {answer}">{_CHIP[answer]}</span>{_reason(value)}',
-                "tile",
-            )
+        text = (
+            f"<h3>{escape(name)}</h3><b>{number(value.get('test'))}</b>"
+            f'<div class="beside">{escape(primary)} {_arrow(value)}<br>'
+            f"trivial {number(value.get('trivial'))}</div>"
+            f'<span class="chip {answer}">{_CHIP[answer]}</span>{_reason(value)}'
         )
+        cards.append(_card(text, "tile"))
     return _grid("tiles", cards)
 
 
@@ -88,24 +86,17 @@ def metrics(tasks: Json) -> str:
     """Lists every metric of every task."""
     rows, kinds = [], []
     for name, task in tasks.items():
-        owner = f"<b>{escape(name)}</b><small>{escape(task.get('kind', ''))}</small>"
+        owner, kind = f"<b>{escape(name)}</b>", escape(task.get("kind", ""))
         for metric, value in task.get("metrics", {}).items():
-            rows.append(
-                [
-                    owner,
-                    f'<span class="key">{escape(metric)}</span>{_reason(value)}',
-                    _BETTER.get(value.get("better"), ""),
-                    f'<span class="key">{number(value.get("test"))}</span>',
-                    number(value.get("val")),
-                    number(value.get("trivial")),
-                ]
-            )
+            label = f'<span class="key">{escape(metric)} {_arrow(value)}</span>'
+            test = f'<span class="key">{number(value.get("test"))}</span>'
+            others = [number(value.get(split)) for split in ("val", "trivial")]
+            rows.append([owner, label + _reason(value), test, *others, kind])
             primary = "main" if metric == task.get("primary") else ""
             kinds.append(primary if owner else f"{primary} more")
-            owner = ""
-    head = ["task", "metric", "better", "test", "val", "trivial (test)"]
-    note = "<p class='note'>In bold: the metric that stands for its task.</p>"
-    return _scroll(_table(head, rows, 3, kinds)) + note if rows else ""
+            owner = kind = ""
+    head = ["task", "metric", "test", "val", "trivial (test)", "kind"]
+    return _scroll(_table(head, rows, 2, kinds)) + _BOLD if rows else ""
 
 
 def paired(tasks: Json) -> str:
@@ -154,21 +145,16 @@ def curves(history: Sequence[Json], tasks: Sequence[Task], results: Json) -> str
         return ""
     best = results.get("train", {}).get("best_epoch")
     joint = [("joint objective: loss", "loss", None), ("val_skill", "val_skill", None)]
-    cards = [_card("<h3>All tasks</h3>" + _plot(history, joint, best, "all tasks"))]
+    cards = [_plot(history, joint, best, "All tasks")]
     for task in tasks:
         known = results.get("tasks", {}).get(task.name, {}).get("metrics", {})
         value = known.get(task.primary, {})
-        arrow = _BETTER.get(value.get("better"), "")[:1]
+        key, trivial = f"{task.name}_{task.primary}", value.get("trivial")
         panels = [
             (f"{task.name}_loss: raw mean", f"{task.name}_loss", None),
-            (
-                f"{task.primary} {arrow}",
-                f"{task.name}_{task.primary}",
-                value.get("trivial"),
-            ),
+            (f"{task.primary} {_arrow(value)}", key, trivial),
         ]
-        plot = _plot(history, panels, best, task.name)
-        cards.append(_card(f"<h3>{escape(task.name)}</h3>{plot}"))
+        cards.append(_plot(history, panels, best, task.name))
     note = (
         '<p class="note">val_skill is the mean over tasks of how far the primary '
         "metric on validation has come from trivial (0) to perfect (1). The dotted "
@@ -199,13 +185,14 @@ def pictures(examples: Sequence[Json], tasks: Sequence[Task]) -> str:
         rows = []
         for name in found:
             wrong = figures.differ(example["truth"], example["prediction"], name)
-            guess = f'<span class="{"wrong" if wrong else ""}">{escape(found[name])}</span>'
+            kind = "wrong" if wrong else ""
+            guess = f'<span class="{kind}">{escape(found[name])}</span>'
             if found[name] or truth.get(name):
                 rows.append([escape(name), escape(truth.get(name, _DASH)), guess])
         image = figures.img(figure, f"Example {i + 1}") if figure else ""
         table = _table(["", "truth", "prediction"], rows, 3) if rows else ""
         cards.append(_card(image + table, "example"))
-    note = '<p class="note">The first test examples, not chosen. Wrong answers are red.</p>'
+    note = '<p class="note">The first test examples. Wrong answers are red.</p>'
     return note + _grid("cards", cards) if cards else ""
 
 
@@ -222,7 +209,7 @@ def run(results: Json) -> str:
         "seed": results.get("seed"),
     }
     cards = [
-        f'<div class="card fact"><small>{key}</small><b>{escape(str(value))}</b></div>'
+        _card(f"<small>{key}</small><b>{escape(str(value))}</b>", "fact")
         for key, value in facts.items()
         if value not in (None, "")
     ]
@@ -233,7 +220,7 @@ def run(results: Json) -> str:
         rows = [
             [
                 escape(name),
-                f'<span class="bar"><i style="width:{100 * n / total:.1f}%"></i></span>',
+                f'<i class="bar"><i style="width:{100 * n / total:.1f}%"></i></i>',
                 f"{n:,}",
                 f"{n / total:.0%}",
             ]
@@ -247,42 +234,41 @@ def run(results: Json) -> str:
 
 def pairs(values: Json) -> str:
     """Lists names and values; nested ones with a dot between the levels."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        nested = isinstance(value, dict) and value
-        inner = {f"{key}.{k}": v for k, v in value.items()} if nested else {key: value}
-        flat |= inner
-    rows = "".join(
-        f"<div><dt>{escape(key)}</dt><dd><code>{escape(_text(value))}</code></dd></div>"
-        for key, value in flat.items()
-    )
-    return f'<div class="card"><dl class="pairs">{rows}</dl></div>' if rows else ""
 
+    def lines(key: str, value: Any) -> str:
+        if isinstance(value, dict) and value:
+            return "".join(lines(f"{key}.{k}", v) for k, v in value.items())
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        return f"<div><dt>{escape(key)}</dt><dd><code>{escape(text)}</code></dd></div>"
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    rows = "".join(lines(key, value) for key, value in values.items())
+    return _card(f'<dl class="pairs">{rows}</dl>') if rows else ""
 
 
 def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _duration(seconds: float | None) -> str:
-    seconds = seconds or 0.0
-    minutes, rest = divmod(round(seconds), 60)
-    hours, left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {left} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds or 0), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds or 0:.1f} s"
+
+
+def _arrow(value: Json) -> str:
+    return {"higher": "↑", "lower": "↓"}.get(value.get("better", ""), "")
 
 
 def _reason(value: Json) -> str:
     """Says why a number is missing, where one is."""
-    return f"<small>{_DASH} {escape(value['reason'])}</small>" if "reason" in value else ""
+    reason = value.get("reason")
+    return f"<small>{_DASH} {escape(reason)}</small>" if reason else ""
 
 
-def _plot(history: Sequence[Json], panels: Any, best: Any, what: str) -> str:
-    return figures.img(figures.curves(history, panels, best), f"Learning curves: {what}")
+def _plot(history: Sequence[Json], panels: Any, best: Any, name: str) -> str:
+    plot = figures.img(figures.curves(history, panels, best), f"Curves of {name}")
+    return _card(f"<h3>{escape(name)}</h3>{plot}")
 
 
 def _card(body: str, kind: str = "") -> str:
@@ -297,18 +283,17 @@ def _scroll(body: str) -> str:
     return f'<div class="card scroll">{body}</div>'
 
 
-def _table(head: list[str], rows: list[list[str]], words: int, kinds: Any = None) -> str:
+def _table(head: list[str], rows: list[list[str]], words: int, kinds: Any = ()) -> str:
     """Makes a table whose first `words` columns are words and the others numbers."""
 
     def line(tag: str, cells: list[str], kind: str = "") -> str:
         found = (
-            f'<{tag}{" class=num" * (i >= words)}>{cell}</{tag}>'
+            f"<{tag}{' class=num' * (i >= words)}>{cell}</{tag}>"
             for i, cell in enumerate(cells)
         )
         return f'<tr class="{kind}">{"".join(found)}</tr>'
 
-    kinds = kinds or [""] * len(rows)
-    lines = [line("td", row, kind) for row, kind in zip(rows, kinds, strict=True)]
-    return (
-        f"<table><thead>{line('th', head)}</thead><tbody>{''.join(lines)}</tbody></table>"
-    )
+    pairs = zip(rows, kinds or [""] * len(rows), strict=True)
+    body = [line("td", row, kind) for row, kind in pairs]
+    top = f"<thead>{line('th', head)}</thead>"
+    return f"<table>{top}<tbody>{''.join(body)}</tbody></table>"

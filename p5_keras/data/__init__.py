@@ -1,7 +1,7 @@
 """From data sets to batches: read, augment, transform, mask, batch."""
 
 from p5_keras.data.augment import Augment
-from p5_keras.data.labels import adapt, check, collect
+from p5_keras.data.labels import adapt, check, collect, prepare
 from p5_keras.data.pipeline import evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds, load
 
@@ -15,6 +15,7 @@ __all__ = [
     "evaluation",
     "from_tfds",
     "load",
+    "prepare",
     "steps_per_epoch",
     "training",
 ]

@@ -72,13 +72,13 @@ class Augment:
             example[name] = tf.where(on, flipped, example[name])
         if self.boxes:
             y1, x1, y2, x2 = tf.unstack(example[self.boxes]["bbox"], axis=-1)
-            flipped = (1 - y2, x1, 1 - y1, x2) if axis == 0 else (y1, 1 - x2, y2, 1 - x1)
+            flipped = (
+                (1 - y2, x1, 1 - y1, x2) if axis == 0 else (y1, 1 - x2, y2, 1 - x1)
+            )
             self._set_boxes(example, on, tf.stack(flipped, axis=-1))
         return example
 
-    def _transpose(
-        self, example: Example, images: list[str], on: tf.Tensor
-    ) -> Example:
+    def _transpose(self, example: Example, images: list[str], on: tf.Tensor) -> Example:
         for name in images:
             turned = tf.transpose(example[name], [1, 0, 2])
             example[name] = tf.where(on, turned, example[name])

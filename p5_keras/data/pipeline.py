@@ -115,4 +115,3 @@ def to_batch(source: Source, tasks: list[Task], example: Example) -> Batch:
     for task in tasks:
         labels[task.name], weights[task.name] = task.target(example)
     return x, labels, weights
-

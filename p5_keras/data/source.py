@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -46,6 +46,10 @@ class Source:
         """
         if self.size < 1:
             raise ValueError("A source must hold at least one example. Received: 0")
+
+    def first(self, size: int) -> "Source":
+        """Returns a source of the first examples only."""
+        return replace(self, size=min(self.size, size))
 
 
 def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
@@ -94,12 +98,16 @@ def from_tfds(
         builder: A prepared TFDS builder.
         split: Name of the split, slices included.
         image_size: Size of the images, `(height, width)` or one number for both. If
-            left out, all images must have the same size.
+            left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
         **kwargs: `transform` and `augment` of the source.
 
     Returns:
         A source; boxes are padded with label −1 to the most that an image has.
+
+    Raises:
+        ValueError: The split is empty, or images of several sizes have no
+            `image_size`.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     maps = tuple(maps)
@@ -113,11 +121,17 @@ def from_tfds(
                 example[name] = tf.image.resize(example[name], size, method="nearest")
         return example
 
+    if builder.info.splits[split].num_examples < 1:
+        raise ValueError(f"A split must hold an example. Received: split={split!r}")
     dataset = builder.as_dataset(split=split, shuffle_files=False)
+    image = dataset.element_spec.get("image")
+    if size is None and image is not None and None in tuple(image.shape):
+        raise ValueError(
+            "`image_size` must be given, since the images of this data set differ in "
+            f"size. Received: image_size=None for {builder.name}"
+        )
     dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
     count = int(dataset.cardinality())
-    if count < 1:
-        raise ValueError(f"A split must hold an example. Received: split={split!r}")
     padding = _padding(dataset.element_spec)
     batch = dataset.padded_batch(count, padding_values=padding).get_single_element()
 
@@ -163,18 +177,13 @@ def load(
     from p5_keras.data import labels, pipeline
 
     found = builder(name, manual_dir, **kwargs)
-    train, validation, test = (
+    sources = [
         from_tfds(found, s, image_size, maps, transform=transform, augment=augment)
         for s in splits
-    )
-    reference = pipeline.evaluation(train, tasks, batch_size)
-    labels.check(tasks, reference)
-    labels.adapt(tasks, reference)
-    batches = pipeline.training(train, tasks, batch_size, seed, start=None)
-    held_out = [pipeline.evaluation(s, tasks, batch_size) for s in (validation, test)]
-    for dataset in held_out:
-        labels.check(tasks, dataset)
-    return batches, held_out[0], held_out[1]
+    ]
+    _, validation, test = labels.prepare(sources, tasks, batch_size)
+    train = pipeline.training(sources[0], tasks, batch_size, seed, start=None)
+    return train, validation, test
 
 
 def _padding(spec: Any, name: str = "") -> Any:

@@ -76,7 +76,7 @@ class MeanLoss(keras.losses.Loss):
             Two float32 scalars.
         """
         y_pred = ops.cast(y_pred, "float32")
-        y_true, present = present_labels(ops.convert_to_tensor(y_true))
+        y_true, present = present_labels(ops.convert_to_tensor(y_true), sample_weight)
         losses, weights = self.elements(y_true, y_pred)
         fold = ops.min if self.needs_all else ops.max
         while len(present.shape) > len(losses.shape):
@@ -143,12 +143,18 @@ def get(loss: Any) -> MeanLoss:
     return Wrapped(keras.losses.get(loss))
 
 
-def present_labels(y_true: Tensor) -> tuple[Tensor, Tensor]:
+def present_labels(
+    y_true: Tensor, sample_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Replaces missing labels by 0 and says where labels are present."""
     if keras.backend.is_float_dtype(y_true.dtype):
         present = ops.logical_not(ops.isnan(y_true))
     else:
         present = y_true >= 0
+    if sample_weight is not None:
+        # An infinite label of weight 0 would make the gradient NaN, not the loss.
+        labelled = align(ops.cast(sample_weight, "float32"), y_true) > 0
+        present = ops.logical_and(present, labelled)
     return (
         ops.where(present, y_true, ops.zeros_like(y_true)),
         ops.cast(present, "float32"),

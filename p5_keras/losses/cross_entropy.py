@@ -54,7 +54,7 @@ class SoftmaxCrossEntropy(MeanLoss):
         losses = -ops.sum(target * log_p, axis=-1)
         if self.gamma:
             p = ops.exp(ops.sum(one_hot * log_p, axis=-1))
-            losses = losses * (1 - p) ** self.gamma
+            losses = losses * _power(1 - p, self.gamma)
         if self.class_weights is None:
             return losses, ops.ones_like(losses)
         weights = ops.convert_to_tensor(self.class_weights, dtype=log_p.dtype)
@@ -107,7 +107,7 @@ class SigmoidCrossEntropy(MeanLoss):
         losses = losses + ops.log1p(ops.exp(-ops.abs(y_pred)))
         if self.gamma:
             wrong = ops.sigmoid(ops.where(truth > 0.5, -y_pred, y_pred))
-            losses = losses * wrong**self.gamma
+            losses = losses * _power(wrong, self.gamma)
         if self.positive_weights is None:
             return losses, ops.ones_like(losses)
         weights = ops.convert_to_tensor(self.positive_weights, dtype=y_pred.dtype)
@@ -121,3 +121,8 @@ class SigmoidCrossEntropy(MeanLoss):
             "positive_weights": self.positive_weights,
             "gamma": self.gamma,
         }
+
+
+def _power(doubt: Tensor, gamma: float) -> Tensor:
+    """Raises to γ; at 0 the gradient would be infinite for γ below 1."""
+    return ops.maximum(doubt, keras.config.epsilon()) ** gamma

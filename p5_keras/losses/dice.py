@@ -1,4 +1,4 @@
-"""Cross-entropy plus soft Dice, for masks."""
+"""Soft Dice overlap, for masks."""
 
 from typing import Any
 

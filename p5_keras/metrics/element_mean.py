@@ -11,6 +11,7 @@ from p5_keras.losses.base import align, present_labels
 Tensor = Any
 
 
+@keras.saving.register_keras_serializable("p5_keras")
 class ElementMean(keras.Metric):
     """Weighted mean of `function(y_true, y_pred)` over elements with a label.
 
@@ -25,9 +26,14 @@ class ElementMean(keras.Metric):
     """
 
     def __init__(
-        self, function: Callable[[Tensor, Tensor], Tensor], name: str, root: bool = False
+        self,
+        function: Callable[[Tensor, Tensor], Tensor],
+        name: str,
+        root: bool = False,
     ) -> None:
         super().__init__(name=name)
+        if isinstance(function, dict):
+            function = keras.saving.deserialize_keras_object(function)
         self.function, self.root = function, root
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
@@ -50,3 +56,8 @@ class ElementMean(keras.Metric):
         """Returns the mean; NaN when nothing was labelled."""
         mean = self.total / self.count
         return ops.sqrt(mean) if self.root else mean
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        function = keras.saving.serialize_keras_object(self.function)
+        return {"function": function, "name": self.name, "root": self.root}

@@ -10,6 +10,7 @@ from p5_keras.losses.base import align, present_labels
 Tensor = Any
 
 
+@keras.saving.register_keras_serializable("p5_keras")
 class LabelAUC(keras.metrics.AUC):
     """Mean over labels of the area under the ROC curve, on logits.
 
@@ -45,3 +46,7 @@ class LabelAUC(keras.metrics.AUC):
         areas = ops.sum((fpr[:-1] - fpr[1:]) * (tpr[:-1] + tpr[1:]) / 2, axis=0)
         both = ops.cast((positives[0] > 0) & (negatives[0] > 0), areas.dtype)
         return ops.sum(areas * both) / ops.sum(both)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"labels": self.num_labels, "name": self.name}

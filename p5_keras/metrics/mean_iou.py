@@ -8,6 +8,7 @@ from keras import ops
 Tensor = Any
 
 
+@keras.saving.register_keras_serializable("p5_keras")
 class MeanIoU(keras.Metric):
     """Intersection over union, averaged over the classes seen in labels or outputs.
 
@@ -21,7 +22,9 @@ class MeanIoU(keras.Metric):
     def __init__(self, classes: int, name: str = "miou") -> None:
         super().__init__(name=name)
         self.classes = classes
-        self.confusion = self.add_variable((classes, classes), "zeros", name="confusion")
+        self.confusion = self.add_variable(
+            (classes, classes), "zeros", name="confusion"
+        )
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -46,3 +49,7 @@ class MeanIoU(keras.Metric):
         either = ops.sum(self.confusion, 0) + ops.sum(self.confusion, 1) - both
         seen = ops.cast(either > 0, "float32")
         return ops.sum(both / ops.maximum(either, 1e-7) * seen) / ops.sum(seen)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"classes": self.classes, "name": self.name}

@@ -36,7 +36,7 @@ class DenseRegression(MapTask):
     """
 
     kind = "dense regression"
-    better = {"abs_rel": "lower", "rmse": "lower", "delta1": "higher"}  # noqa: RUF012
+    better = {"abs_rel": "lower", "rmse": "lower", "delta1": "higher"}
     primary = "abs_rel"
     score_name = "negative AbsRel"
 
@@ -80,6 +80,7 @@ class DenseRegression(MapTask):
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that no label is infinite."""
+        label = np.where(weight[:, None, None] > 0, label, np.nan)
         if np.isinf(label).any():
             row = int(np.argwhere(np.isinf(label))[0][0])
             raise ValueError(

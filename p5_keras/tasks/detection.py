@@ -47,7 +47,7 @@ class Detection(Task):
         width: Channels of the head.
         depth: Number of 3x3 convolutions in each tower before the last.
         top_down: Whether finer levels see the deeper ones.
-        norm: "batch", "group" or "none": what follows a tower's convolutions.
+        norm: "none", "group" or "batch": what follows a tower's convolutions.
         box_loss: "giou", "ciou" or "huber".
         box_loss_weight: Weight of the boxes' loss; that of the classes is 1.
         alpha: Weight of positive labels in the focal loss.
@@ -91,7 +91,7 @@ class Detection(Task):
         width: int = 64,
         depth: int = 1,
         top_down: bool = True,
-        norm: str = "batch",
+        norm: str = "none",
         box_loss: str = "giou",
         box_loss_weight: float = 1.0,
         alpha: float = 0.25,

@@ -53,11 +53,11 @@ class MapTask(Task):
             x = match_size(x, finer.shape[1], finer.shape[2])
             x = layers.Add()([x, layers.Conv2D(self.width, 1)(finer)])
             x = self._smooth(x)
-        stride = -(-input_shape[0] // x.shape[1])
+        strides = [-(-input_shape[i] // x.shape[i + 1]) for i in (0, 1)]
         x = layers.Conv2DTranspose(
             self.channels,
-            2 * stride if stride > 1 else 3,
-            strides=stride,
+            [2 * stride if stride > 1 else 3 for stride in strides],
+            strides=strides,
             padding="same",
         )(x)
         x = crop(x, input_shape[0], input_shape[1])
@@ -65,7 +65,9 @@ class MapTask(Task):
 
     def _smooth(self, x: Tensor) -> Tensor:
         x = layers.Conv2D(self.width, 3, padding="same", use_bias=False)(x)
-        return layers.ReLU()(layers.BatchNormalization(synchronized=True)(x))
+        return layers.ReLU()(
+            layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

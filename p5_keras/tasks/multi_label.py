@@ -33,7 +33,7 @@ class MultiLabel(VectorTask):
     """
 
     kind = "multi-label classification"
-    better = {"accuracy": "higher", "auc": "higher"}  # noqa: RUF012
+    better = {"accuracy": "higher", "auc": "higher"}
     primary = "auc"
     score_name = "accuracy"
 
@@ -76,6 +76,7 @@ class MultiLabel(VectorTask):
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that labels are 0, 1 or missing."""
+        label = np.where(weight[:, None] > 0, label, np.nan)
         wrong = ~(np.isnan(label) | (label == 0) | (label == 1))
         if wrong.any():
             row, column = np.argwhere(wrong)[0]

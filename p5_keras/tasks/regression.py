@@ -33,7 +33,7 @@ class Regression(VectorTask):
     """
 
     kind = "regression"
-    better = {"mae": "lower", "rmse": "lower"}  # noqa: RUF012
+    better = {"mae": "lower", "rmse": "lower"}
     primary = "mae"
     score_name = "negative absolute error"
 
@@ -74,6 +74,7 @@ class Regression(VectorTask):
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that no label is infinite."""
+        label = np.where(weight[:, None] > 0, label, np.nan)
         if np.isinf(label).any():
             row = int(np.argwhere(np.isinf(label))[0][0])
             raise ValueError(
@@ -100,7 +101,9 @@ class Regression(VectorTask):
     def decode(self, output: Tensor) -> dict[str, Tensor]:
         """Returns `value` `(batch, size)` in the user's units."""
         mean, std = self._scale()
-        return {"value": output * ops.array(std, "float32") + ops.array(mean, "float32")}
+        return {
+            "value": output * ops.array(std, "float32") + ops.array(mean, "float32")
+        }
 
     def truth(self, label: Tensor) -> dict[str, Tensor]:
         """Returns the label."""

@@ -41,7 +41,7 @@ class Segmentation(MapTask):
     """
 
     kind = "segmentation"
-    better = {"miou": "higher", "pixel_accuracy": "higher"}  # noqa: RUF012
+    better = {"miou": "higher", "pixel_accuracy": "higher"}
     primary = "miou"
     score_name = "image mIoU"
 
@@ -85,6 +85,7 @@ class Segmentation(MapTask):
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that class ids are below the number of classes."""
+        label = np.where(weight[:, None, None] > 0, label, -1)
         check_classes(self, label, self.channels)
 
     def default_loss(self) -> losses.MeanLoss:
@@ -95,7 +96,8 @@ class Segmentation(MapTask):
         """Returns mean intersection over union and pixel accuracy."""
 
         def right(y_true: Tensor, y_pred: Tensor) -> Tensor:
-            return ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), y_true.dtype), y_true)
+            found = ops.cast(ops.argmax(y_pred, axis=-1), y_true.dtype)
+            return ops.equal(found, y_true)
 
         return [MeanIoU(self.channels), ElementMean(right, "pixel_accuracy")]
 

@@ -1,5 +1,7 @@
 """A plain convolutional trunk."""
 
+import math
+
 import keras
 from keras import layers
 
@@ -66,7 +68,7 @@ class Conv(Trunk):
         use_bias = self.norm == "none"
         x = layers.Conv2D(width, 3, strides, padding="same", use_bias=use_bias)(x)
         if self.norm == "batch":
-            x = layers.BatchNormalization(synchronized=True)(x)
+            x = layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
         elif self.norm == "group":
-            x = layers.GroupNormalization(groups=min(8, width))(x)
+            x = layers.GroupNormalization(groups=math.gcd(8, width))(x)
         return layers.ReLU()(x)

@@ -43,8 +43,12 @@ class Cut(Trunk):
                 past a cut.
         """
         expected = tuple(self.model.inputs[0].shape[1:])
-        if len(self.model.inputs) != 1 or any(
-            a not in (None, b) for a, b in zip(expected, input_shape, strict=True)
+        if (
+            len(self.model.inputs) != 1
+            or len(expected) != len(input_shape)
+            or any(
+                a not in (None, b) for a, b in zip(expected, input_shape, strict=True)
+            )
         ):
             raise ValueError(
                 "The model of a cut trunk must have one input of the shape "

@@ -1,0 +1,28 @@
+"""Moving averages of the weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+
+@contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the optimizer's moving averages in the weights' place for a while.
+
+    Without `use_ema=True` in the optimizer it does nothing.
+    """
+    optimizer = model.optimizer
+    if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+        yield
+        return
+    averages = optimizer._model_variables_moving_average
+    variables = list(model.trainable_variables)
+    kept = [keras.ops.convert_to_numpy(v) for v in variables]
+    for variable, average in zip(variables, averages, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(average))
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)

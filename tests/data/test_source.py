@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import p5_keras as p5
+
+# Height and width of each picture, and how many boxes it has.
+PICTURES = [((8, 12), 2), ((16, 8), 0), ((10, 10), 3)]
+
+
+class TinyPictures(tfds.core.GeneratorBasedBuilder):
+    """Pictures of several sizes; box k of picture i has the label k + 1."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        shape = (None, None, 1)
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "mask": tfds.features.Image(shape=shape),
+                    "number": np.int64,
+                    "name": tfds.features.Text(),
+                    "objects": tfds.features.Sequence(
+                        {"bbox": tfds.features.BBoxFeature(), "label": np.int64}
+                    ),
+                }
+            ),
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        return {s: self._generate_examples() for s in ("train", "validation", "test")}
+
+    def _generate_examples(self):
+        for i, ((height, width), boxes) in enumerate(PICTURES):
+            mask = np.zeros((height, width, 1), "uint8")
+            mask[height // 2 :] = 7
+            yield (
+                i,
+                {
+                    "image": np.full((height, width, 3), 20 * i + 10, "uint8"),
+                    "mask": mask,
+                    "number": i,
+                    "name": f"picture {i}",
+                    "objects": [
+                        {
+                            "bbox": tfds.features.BBox(0.0, 0.1 * k, 0.5, 1.0),
+                            "label": k + 1,
+                        }
+                        for k in range(boxes)
+                    ],
+                },
+            )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def pictures(folder):
+    return p5.data.builder("tiny_pictures", data_dir=folder)
+
+
+def read_all(source):
+    """All examples, sorted by number, as TFDS shuffles what it writes."""
+    indices = tf.range(source.size, dtype=tf.int64)
+    batch = source.read(indices, tf.zeros_like(indices))
+    batch = tf.nest.map_structure(lambda t: t.numpy(), batch)
+    order = np.argsort(batch["number"])
+    return tf.nest.map_structure(lambda t: t[order], batch)
+
+
+def test_from_tfds_resizes_images_and_pads_boxes(pictures):
+    source = p5.data.from_tfds(pictures, "train", (6, 8), maps=["mask"])
+    assert source.size == 3
+    batch = read_all(source)
+    assert batch["image"].shape == (3, 6, 8, 3)
+    assert batch["image"].dtype == np.uint8
+    np.testing.assert_array_equal(batch["image"][:, 3, 3, 0], [10, 30, 50])
+    np.testing.assert_array_equal(
+        batch["objects"]["label"], [[1, 2, -1], [-1, -1, -1], [1, 2, 3]]
+    )
+    np.testing.assert_allclose(
+        batch["objects"]["bbox"][0], [[0, 0, 0.5, 1], [0, 0.1, 0.5, 1], [0, 0, 0, 0]]
+    )
+    assert batch["name"].tolist() == [b"picture 0", b"picture 1", b"picture 2"]
+
+
+def test_maps_are_resized_without_mixing_labels(pictures):
+    batch = read_all(p5.data.from_tfds(pictures, "train", 6, maps=["mask"]))
+    assert batch["mask"].shape == (3, 6, 6, 1)
+    for mask in batch["mask"][..., 0]:
+        np.testing.assert_array_equal(mask, np.repeat([[0], [7]], 3, axis=0) + 0 * mask)
+
+
+def test_images_of_several_sizes_need_a_size(pictures):
+    with pytest.raises(ValueError, match=r"`image_size`.*\(8, 12, 3\).*\(16, 8, 3\)"):
+        p5.data.from_tfds(pictures, "train")
+    one = p5.data.from_tfds(pictures, "train[:1]")
+    assert read_all(one)["image"].ndim == 4
+
+
+def test_split_slices_and_a_fixed_order(pictures):
+    whole = p5.data.from_tfds(pictures, "train", 6, maps=["mask"])
+    part = p5.data.from_tfds(pictures, "train[1:]", 6, maps=["mask"])
+    indices = tf.constant([1, 2], tf.int64)
+    expected = whole.read(indices, indices)["number"]
+    np.testing.assert_array_equal(part.read(indices - 1, indices)["number"], expected)
+
+
+def test_transform_and_augment_are_kept(pictures):
+    def transform(example):
+        return example
+
+    augment = p5.data.Augment(flip_horizontal=True)
+    source = p5.data.from_tfds(
+        pictures, "test", 6, ["mask"], transform=transform, augment=augment
+    )
+    assert (source.transform, source.augment) == (transform, augment)
+
+
+def test_an_empty_split_or_source_is_named(pictures):
+    with pytest.raises(ValueError, match=r"must hold an example.*'train\[:0\]'"):
+        p5.data.from_tfds(pictures, "train[:0]", 6, maps=["mask"])
+    with pytest.raises(ValueError, match="at least one example"):
+        p5.data.Source(0, lambda indices, epochs: {})
+
+
+def test_an_unknown_data_set_names_the_nearest(folder):
+    with pytest.raises(ValueError, match=r"Did you mean 'digit_scenes'\?.*'digt_scene'"):
+        p5.data.builder("digt_scene", data_dir=folder)
+    with pytest.raises(ValueError, match=r"Did you mean 'tiny_pictures'\?"):
+        p5.data.builder("tiny_picture", data_dir=folder)
+
+
+def test_load_gives_three_datasets_and_adapts_the_tasks(folder, pictures):
+    tasks = [
+        p5.tasks.Regression("number"),
+        p5.tasks.Segmentation("mask", num_classes=8),
+    ]
+    train, validation, test = p5.data.load(
+        "tiny_pictures", tasks, 6, 2, data_dir=folder, maps=["mask"]
+    )
+    assert tasks[0].mean == [1.0]
+    for dataset in (train, validation, test):
+        assert int(dataset.cardinality()) == 2
+        x, y, weight = next(iter(dataset))
+        assert x.shape == (2, 6, 6, 3)
+        assert set(y) == set(weight) == {"number", "mask"}
+    weights = np.concatenate([w["number"] for _, _, w in test])
+    np.testing.assert_array_equal(weights, [1, 1, 1, 0])
+
+
+def test_load_checks_labels_of_every_split(folder, pictures):
+    tasks = [p5.tasks.Segmentation("mask", num_classes=7)]
+    with pytest.raises(ValueError, match="class 7"):
+        p5.data.load("tiny_pictures", tasks, 6, 2, data_dir=folder, maps=["mask"])
