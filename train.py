@@ -72,6 +72,8 @@ def use(recipe, config, workdir) -> None:
     elif FLAGS.mode == "export":
         p5.export.saved_model(model, workdir / "export")
         print(f"Exported to {workdir / 'export'}")
+    elif FLAGS.input is None:
+        raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     else:
         done, skipped = p5.predict_folder(model, FLAGS.input, workdir / "predictions")
         print(f"{done} images in {workdir / 'predictions'}, {skipped} skipped")

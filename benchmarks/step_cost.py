@@ -3,9 +3,10 @@
     python benchmarks/step_cost.py [--pairs=20] [--steps=10] [--recipe=quickstart]
 
 Both sides have the same layers, optimizer, batches and loss weights, and go through
-Keras' own `fit` function. Stock Keras gets its own losses and metrics, and no sample weights,
-with which its losses of maps fail; only the detector's loss, which Keras lacks, is ours
-on both sides. Pairs are interleaved in one run: a machine that slows down slows both.
+Keras' own `fit` function. Stock Keras gets its own losses and metrics, and no sample
+weights, with which its losses of maps fail; only the detector's loss, which Keras
+lacks, is ours on both sides. Pairs are interleaved in one run: a machine that slows
+down slows both.
 """
 
 import os

@@ -12,15 +12,16 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
     Without `use_ema=True` in the optimizer it does nothing.
     """
-    optimizer = model.optimizer
-    if not getattr(optimizer, "use_ema", False) or not optimizer.built:
+    optimizer = getattr(model, "optimizer", None)
+    # Before the first step the averages are zeros.
+    if not getattr(optimizer, "use_ema", False) or not int(optimizer.iterations):
         yield
         return
     averages = optimizer._model_variables_moving_average
     variables = list(model.trainable_variables)
-    kept = [keras.ops.convert_to_numpy(v) for v in variables]
+    kept = [v.numpy() for v in variables]
     for variable, average in zip(variables, averages, strict=True):
-        variable.assign(keras.ops.convert_to_numpy(average))
+        variable.assign(average.numpy())
     try:
         yield
     finally:

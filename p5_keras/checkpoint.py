@@ -106,8 +106,20 @@ class Checkpoints(keras.callbacks.Callback):
             epochs: Number of the last epoch.
             steps_per_epoch: Steps an epoch.
             **kwargs: Arguments of `model.fit`; `callbacks` come after this one.
+
+        Raises:
+            ValueError: An epoch is not a whole number of executions, or a loss is
+                not finite.
         """
+        if steps_per_epoch % model.steps_per_execution:
+            raise ValueError(
+                "`steps_per_epoch` must be a multiple of `steps_per_execution`. "
+                f"Received: steps_per_epoch={steps_per_epoch}, "
+                f"steps_per_execution={model.steps_per_execution}"
+            )
         self._restore(model)
+        if self.progress.metrics:
+            _build_metrics(model, batches(self.progress.step))
         callbacks = [self, *kwargs.pop("callbacks", ())]
         while (
             self.progress.step < epochs * steps_per_epoch and not self.progress.stopped
@@ -139,10 +151,13 @@ class Checkpoints(keras.callbacks.Callback):
             self.progress.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Saves when it is time."""
+        """Saves when it is time, but for the last step: the epoch's end saves that."""
         self.progress.step = self._first + batch + 1
         now = time.monotonic()
-        if now - self._saved > self.save_seconds:
+        last = batch + 1 >= self.params["steps"]
+        if now - self._saved > self.save_seconds and not last:
+            if not math.isfinite((logs or {}).get("loss", 0.0)):
+                return
             values = [v.numpy().tolist() for v in self._metric_variables()]
             self.progress.metrics = [now - self._started + self._spent, values]
             self._manager.save()
@@ -163,7 +178,8 @@ class Checkpoints(keras.callbacks.Callback):
         held_out = {k[4:]: v for k, v in logs.items() if k.startswith("val_")}
         score = logs["val_skill"] = self.score(held_out)
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        if progress.best is None or score > progress.best:
+        best = -math.inf if progress.best is None else progress.best
+        if score > best or not math.isfinite(best):
             progress.best, progress.best_epoch = score, epoch + 1
             with averaged_weights(self.model):
                 _save_atomically(self.model, self.best_path)
@@ -200,6 +216,17 @@ class Checkpoints(keras.callbacks.Callback):
             writer.writeheader()
             writer.writerows(self.progress.history)
         partial.replace(self.history)
+
+
+def _build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
+    """Makes the variables of the metrics, which are to be restored.
+
+    Under a strategy Keras does so before the first epoch begins; without one, not
+    before the first step.
+    """
+    if model.distribute_strategy is tf.distribute.get_strategy():
+        x, y, sample_weight = next(iter(batches))
+        model.compute_metrics(x, y, model(x, training=False), sample_weight)
 
 
 def _save_atomically(model: keras.Model, path: pathlib.Path) -> None:

@@ -134,7 +134,7 @@ def assess(
                     "prediction": _row(batch["fields"], i),
                 }
             )
-    found = {}
+    found: dict[str, Any] = {}
     for task in model.tasks:
         ours, theirs = np.concatenate(scores[task.name], axis=1)
         if not len(ours):

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -147,6 +148,15 @@ class MultiTaskModel(keras.Model):
         """All metrics, the means of the tasks' losses among them."""
         trackers = getattr(self, "_loss_trackers", {})
         return [*super().metrics, *trackers.values()]
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the logs; Keras leaves the name of an only output out of them."""
+        logs = super().get_metrics_result()
+        if len(self.tasks) > 1:
+            return logs
+        own = {metric.name for metric in self.metrics}
+        only = self.task_names[0]
+        return {k if k in own else f"{only}_{k}": v for k, v in logs.items()}
 
     @property
     def task_names(self) -> list[str]:
@@ -294,17 +304,18 @@ class MultiTaskModel(keras.Model):
                 return self.decode(self(x, training=False))
 
             self._decode_function = decode
+
+        def whole(value: Any) -> np.ndarray:
+            parts = strategy.experimental_local_results(value)
+            return np.concatenate([part.numpy() for part in parts])
+
         for data in strategy.experimental_distribute_dataset(dataset):
-            x = data[0]
-            fields = strategy.run(self._decode_function, (x,))
-            if strategy.num_replicas_in_sync > 1:
-                data, fields = strategy.gather((data, fields), axis=0)
-            x, y, w = keras.utils.unpack_x_y_sample_weight(data)
-            label = tf.nest.map_structure(lambda t: t.numpy(), y)
-            ones = {n: tf.ones(len(v)) for n, v in label.items()}
-            weight = {n: (w or ones)[n].numpy() for n in label}
-            fields = tf.nest.map_structure(lambda t: t.numpy(), fields)
-            yield {"x": x.numpy(), "label": label, "weight": weight, "fields": fields}
+            fields = strategy.run(self._decode_function, (data[0],))
+            data, fields = tf.nest.map_structure(whole, (data, fields))
+            x, label, weight = keras.utils.unpack_x_y_sample_weight(data)
+            if weight is None:
+                weight = {n: np.ones(len(v), "float32") for n, v in label.items()}
+            yield {"x": x, "label": label, "weight": weight, "fields": fields}
 
     def decode(self, outputs: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """Turns raw outputs into what a person wants, by task and field."""

@@ -6,7 +6,6 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import tensorflow as tf
 from absl import logging
 
 from p5_keras import report
-from p5_keras.averaging import averaged_weights
 from p5_keras.data.image_file import EXTENSIONS, list_images, read_image
 from p5_keras.model import MultiTaskModel
 from p5_keras.report import Fields
@@ -79,13 +77,13 @@ def predict_folder(
     done = 0
     taken: set[str] = set()
     lines = out / "predictions.jsonl"
-    weights = averaged_weights(model) if model.compiled else nullcontext()
-    with lines.open("w", encoding="utf-8") as file, weights:
+    with lines.open("w", encoding="utf-8") as file:
         for batch in _batches(_readable(files, shape[1:]), batch_size):
             found = _fields(model, batch, batch_size)
             for image, fields in zip(batch, found, strict=True):
-                stem = _free_stem(image.path.stem, model.tasks, taken)
-                line = _write(model, image, fields, out / stem)
+                maps = _maps(fields, shape[1:3])
+                stem = _free_stem(image.path.stem, maps.values(), taken)
+                line = _write(model, image, fields, maps, out / stem)
                 file.write(json.dumps(line, allow_nan=False) + "\n")
                 done += 1
     return done, len(files) - done
@@ -156,12 +154,22 @@ def _fields(model: MultiTaskModel, images: list[_Image], size: int) -> list[Fiel
     ]
 
 
-def _free_stem(stem: str, tasks: Iterable[Task], taken: set[str]) -> str:
+def _maps(fields: Fields, size: Size) -> dict[tuple[str, str], str]:
+    """Returns, by task and field, what maps add to the stem of their file."""
+    found = {}
+    for task, own in fields.items():
+        keys = [key for key, values in own.items() if _is_map(values, size)]
+        for key in keys:
+            found[task, key] = f"_{task}" if len(keys) == 1 else f"_{task}_{key}"
+    return found
+
+
+def _free_stem(stem: str, suffixes: Iterable[str], taken: set[str]) -> str:
     """Finds a stem none of whose files is there yet, and takes it."""
     count, name = 1, stem
     while True:
         # Some file systems take "A.png" and "a.png" for the same file.
-        files = {name.casefold(), *(f"{name}_{t.name}".casefold() for t in tasks)}
+        files = {f"{name}{suffix}".casefold() for suffix in ("", *suffixes)}
         if not files & taken:
             taken |= files
             return name
@@ -170,22 +178,24 @@ def _free_stem(stem: str, tasks: Iterable[Task], taken: set[str]) -> str:
 
 
 def _write(
-    model: MultiTaskModel, image: _Image, fields: Fields, base: pathlib.Path
+    model: MultiTaskModel,
+    image: _Image,
+    fields: Fields,
+    maps: dict[tuple[str, str], str],
+    base: pathlib.Path,
 ) -> dict[str, Any]:
     """Writes the files of an image, and returns its line."""
     seen = model.input_shape[1:3]
     shown = _scaled(fields, seen, image.shown.shape[:2])
     report.picture(model.tasks, image.shown, shown, f"{base}.png")
     exact = _scaled(fields, seen, image.size)
-    predictions = {}
-    for task in model.tasks:
-        own = exact[task.name]
-        maps = {k: own.pop(k) for k in list(own) if _is_map(own[k], image.size)}
-        predictions[task.name] = _plain(task, own)
-        for key, values in maps.items():
-            suffix = task.name if len(maps) == 1 else f"{task.name}_{key}"
-            saved = _save_map(values, pathlib.Path(f"{base}_{suffix}.png"))
-            predictions[task.name][key] = saved
+    saved = {
+        (task, key): _save_map(exact[task].pop(key), f"{base}{suffix}.png")
+        for (task, key), suffix in maps.items()
+    }
+    predictions = {task.name: _plain(task, exact[task.name]) for task in model.tasks}
+    for (name, key), entry in saved.items():
+        predictions[name][key] = entry
     height, width = image.size
     return {
         "file": image.path.name,
@@ -245,19 +255,20 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _save_map(values: np.ndarray, path: pathlib.Path) -> dict[str, Any]:
+def _save_map(values: np.ndarray, path: str) -> dict[str, Any]:
     """Saves a map of classes or values, and returns what to know about it."""
     from matplotlib import colormaps
     from PIL import Image
 
+    name = os.path.basename(path)
     if values.dtype.kind in "iub" and values.max() < 256:
         image = Image.fromarray(values.astype("uint8")).convert("P")
         colors = [(0, 0, 0), *(colormaps["tab10"](i % 10)[:3] for i in range(1, 256))]
         image.putpalette((np.array(colors) * 255).round().astype("uint8").tobytes())
         image.save(path)
-        return {"file": path.name}
+        return {"file": name}
     values = values.astype("float64")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     scaled = (values - low) / max(high - low, 1e-12) * 65535
     Image.fromarray(np.nan_to_num(scaled).round().astype("uint16")).save(path)
-    return {"file": path.name, "low": _rounded(low), "high": _rounded(high)}
+    return {"file": name, "low": _rounded(low), "high": _rounded(high)}

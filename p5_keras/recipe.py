@@ -197,13 +197,13 @@ def _typed(name: str, text: str, hint: Any) -> Any:
 def _converted(value: Any, hint: Any) -> Any:
     """Returns a value as a type hint wants it, or raises `TypeError`."""
     kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
-    if kind is Any or (type(value) is kind and not inner):
-        return value
-    if kind is float and type(value) is int:
-        return float(value)
     if kind in (list, tuple) and isinstance(value, (list, tuple)):
-        if kind is list or inner[1:] == (...,):
-            inner = inner[:1] * len(value)
+        if kind is list or not inner or inner[-1] is ...:
+            inner = (inner[:1] or (Any,)) * len(value)
         if len(inner) == len(value):
             return kind(map(_converted, value, inner))
+    elif kind is Any or type(value) is kind:
+        return value
+    elif kind is float and type(value) is int:
+        return float(value)
     raise TypeError

@@ -68,6 +68,8 @@ def curves(
         if best:
             axes.axvline(best, color=_BEST, lw=1.2, ls=":", label=f"best, epoch {best}")
         _plain(axes, title)
+        if len(history) < 3:  # else the ticks would be fractions of an epoch
+            axes.set_xlim(epochs[0] - 1, epochs[-1] + 1)
     every[-1].set_xlabel("epoch", fontsize=8, color=_SOFT)
     keys: dict[str, Any] = {}
     for axes in every:

@@ -222,7 +222,7 @@ def run(results: Json) -> str:
                 escape(name),
                 f'<i class="bar"><i style="width:{100 * n / total:.1f}%"></i></i>',
                 f"{n:,}",
-                f"{n / total:.0%}",
+                f"{n / total:.1%}",
             ]
             for name, n in {**parts, "all": total}.items()
         ]

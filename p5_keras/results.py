@@ -1,5 +1,6 @@
 """The numbers of a finished run, measured once on the test split."""
 
+import datetime
 import math
 import shlex
 import sys
@@ -109,6 +110,7 @@ def results(
     return {
         "recipe": decided["recipe"],
         "seed": decided["seed"],
+        "date": datetime.date.today().isoformat(),
         "command": shlex.join(["python", *sys.argv]),
         "parameters": {
             "trunk": model.count_params() - sum(heads.values()),

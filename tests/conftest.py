@@ -29,7 +29,9 @@ def seed():
 def real_data():
     """Folder with real data sets; tests that need one are skipped without it."""
     root = pathlib.Path(__file__).parents[1]
-    folder = pathlib.Path(os.environ.get("P5_TEST_DATA", root.parent / "shared" / "data"))
+    folder = pathlib.Path(
+        os.environ.get("P5_TEST_DATA", root.parent / "shared" / "data")
+    )
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set P5_TEST_DATA")
     return folder

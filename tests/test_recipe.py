@@ -37,6 +37,8 @@ class Config(p5.recipe.Config):
     wide: bool = False
     size: tuple[int, int] = (1, 2)
     units: tuple[int, ...] = (3,)
+    rates: dict[str, float] | None = None
+    parts: list | None = None
     note: str = ""
 
 
@@ -69,6 +71,8 @@ def configured(*settings):
         ("size=[3, 4]", (3, 4)),
         ("size=(3, 4)", (3, 4)),
         ("units=1,2,3", (1, 2, 3)),
+        ("rates={'a': 0.5}", {"a": 0.5}),
+        ("parts=1,'b'", [1, "b"]),
     ],
 )
 def test_a_field_is_read_by_its_type(setting, value):
@@ -149,6 +153,14 @@ def test_the_later_setting_wins_and_settings_add_up():
     found = configured("epochs=3", "trunk.width=5", "epochs=4", "trunk.rate=0.1")
     assert found.epochs == 4
     assert (found.trunk.width, found.trunk.rate) == (5, 0.1)
+
+
+def test_flags_win_over_settings_and_settings_over_the_recipe():
+    given = {"epochs": 5, "batch_size": None, "workdir": "no field", "seed": 3}
+    settings = ["epochs=3", "batch_size=9", "learning_rate=0.5"]
+    found = p5.recipe.configure(Config(patience=2), settings, given)
+    assert (found.epochs, found.batch_size) == (5, 9)
+    assert (found.learning_rate, found.patience) == (0.5, 2)
 
 
 def test_describe_is_what_json_can_hold():

@@ -3,16 +3,20 @@
 from p5_keras.tasks.classification import Classification
 from p5_keras.tasks.dense_regression import DenseRegression
 from p5_keras.tasks.detection import Detection
+from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.multi_label import Binary, MultiLabel
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
+from p5_keras.tasks.vector_head import VectorTask
 
 __all__ = [
     "Binary",
     "Classification",
     "DenseRegression",
     "Detection",
+    "MapTask",
     "MultiLabel",
     "Regression",
     "Segmentation",
+    "VectorTask",
 ]

@@ -89,8 +89,10 @@ def draw_boxes(
             continue
         color, text = f"C{int(kind) % 10}", class_names[int(kind)]
         text += "" if score == 1 else f" {score:.2f}"
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=color))
-        axes.text(x1, y1, text, color=color, fontsize=6, va="bottom", clip_on=True)
+        # Pixel 0 of a picture is drawn from -0.5 to 0.5.
+        corner = (x1 - 0.5, y1 - 0.5)
+        axes.add_patch(Rectangle(corner, x2 - x1, y2 - y1, fill=False, ec=color))
+        axes.text(*corner, text, color=color, fontsize=6, va="bottom", parse_math=False)
 
 
 def _refuse(task: Any, label: np.ndarray, bad: np.ndarray, reason: str) -> None:
@@ -123,9 +125,12 @@ def _size(task: Any, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
     if known is None or "image" in example:
         image = tf.convert_to_tensor(task.field(example, "image"))
         static = image.shape[-3:-1].as_list()
-        if known is None:
+        if known is None and None in static:
             size = tf.shape(image)
             return size[-3], size[-2]
+        if known is None:
+            # Labels are checked against the image before the head is built.
+            known = task.image_size = static
         if None not in static and static != known:
             raise ValueError(
                 f"The images of the examples must have the size of task {task.name!r}, "

@@ -128,7 +128,8 @@ class MultiLabel(VectorTask):
 
     def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
         """Returns the names of the labels that are on."""
-        names = [n for n, on in zip(self.class_names, fields["label"]) if on > 0]
+        answers = zip(self.class_names, fields["label"], strict=True)
+        names = [name for name, on in answers if on > 0]
         return ", ".join(names) or "none"
 
     def get_config(self) -> dict[str, Any]:

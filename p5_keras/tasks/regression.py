@@ -60,9 +60,9 @@ class Regression(VectorTask):
     def adapt(self, labels: np.ndarray, weights: np.ndarray) -> None:
         """Learns mean and standard deviation of each value."""
         if self.mean is None or self.std is None:
-            labels = labels[weights > 0].astype("float64")
-            std = np.nanstd(labels, axis=0)
-            self.mean = [float(m) for m in np.nanmean(labels, axis=0)]
+            known = np.ma.masked_invalid(labels[weights > 0].astype("float64"))
+            self.mean = [float(m) for m in known.mean(axis=0).filled(0.0)]
+            std = known.std(axis=0).filled(0.0)
             self.std = [float(s) if s > 0 else 1.0 for s in std]
 
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -112,14 +112,18 @@ class Regression(VectorTask):
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns the mean of the training labels, standardised."""
         mean, std = self._scale()
-        found = np.nanmean(label[weight > 0].astype("float64"), axis=0)
-        return ((found - np.array(mean)) / np.array(std)).astype("float32")
+        known = np.ma.masked_invalid(label[weight > 0].astype("float64"))
+        standardised = (known.mean(axis=0) - np.array(mean)) / np.array(std)
+        return standardised.filled(0.0).astype("float32")
 
     def example_scores(
         self, label: np.ndarray, fields: dict[str, np.ndarray]
     ) -> np.ndarray:
         """Returns minus the mean absolute error over an example's known values."""
-        return -np.nanmean(np.abs(fields["value"] - label), axis=-1)
+        error = np.abs(fields["value"] - label)
+        known = ~np.isnan(error)
+        total = np.where(known, error, 0).sum(axis=-1)
+        return -total / np.maximum(known.sum(axis=-1), 1)
 
     def draw(self, axes: Any, fields: dict[str, np.ndarray]) -> str:
         """Returns the values with their unit."""

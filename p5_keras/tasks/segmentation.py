@@ -112,8 +112,8 @@ class Segmentation(MapTask):
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns log frequencies of the classes at every pixel."""
         label = label[weight > 0]
-        counts = [(label == c).sum(axis=0) for c in range(self.channels)]
-        counts = np.stack(counts, axis=-1) + 1e-3
+        hits = [(label == c).sum(axis=0) for c in range(self.channels)]
+        counts = np.stack(hits, axis=-1) + 1e-3
         return np.log(counts / counts.sum(axis=-1, keepdims=True)).astype("float32")
 
     def example_scores(

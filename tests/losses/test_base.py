@@ -144,7 +144,9 @@ def test_a_loss_of_this_package_stays_itself():
 @pytest.mark.parametrize("reduction", ["sum", "none", None])
 def test_a_keras_loss_without_a_mean_is_refused(reduction):
     loss = keras.losses.MeanSquaredError(reduction=reduction)
-    with pytest.raises(ValueError, match="must have a mean for its reduction.*squared"):
+    with pytest.raises(
+        ValueError, match=r"must have a mean for its reduction.*squared"
+    ):
         losses.get(loss)
 
 

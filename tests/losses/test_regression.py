@@ -36,7 +36,9 @@ def test_scaled_vectors_have_their_own_scales_and_gaps():
     labels = np.array([[2, 200], [NAN, 0], [NAN, NAN]], "float32")
     # 2, 2 and 2 standard deviations: what is missing is not in the mean.
     assert float(loss(labels, np.zeros((3, 2)))) == pytest.approx(2)
-    assert float(loss(labels, np.zeros((3, 2)), np.array([1, 0, 1]))) == pytest.approx(2)
+    assert float(loss(labels, np.zeros((3, 2)), np.array([1, 0, 1]))) == pytest.approx(
+        2
+    )
     outputs = np.array([[0, 0], [0, 1], [0, 0]])
     assert float(loss(labels, outputs)) == pytest.approx((2 + 2 + 3) / 3)
 
@@ -50,7 +52,9 @@ def test_log_error_by_hand():
     labels = maps([np.exp(2.0), np.exp(-1.0)])
     outputs = np.array([1.0, 0.0]).reshape((1, 1, 2, 1))
     # |2 - 0.5 - 1| and |-1 - 0.5 - 0|.
-    assert float(LogError(offset=0.5)(labels, outputs)) == pytest.approx((0.5 + 1.5) / 2)
+    assert float(LogError(offset=0.5)(labels, outputs)) == pytest.approx(
+        (0.5 + 1.5) / 2
+    )
 
 
 @pytest.mark.parametrize("loss", [LogError(), SILog(balance=0.0)])

@@ -1,0 +1,56 @@
+"""The examples of the documentation, as they are written."""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import p5_keras as p5
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def example(page):
+    text = (ROOT / page).read_text()
+    return re.search(r"<!-- example -->\n```python\n(.*?)```", text, re.S)[1]
+
+
+def test_readme_example(tmp_path, monkeypatch):
+    code = example("README.md")
+    assert len(code.splitlines()) <= 22
+    monkeypatch.chdir(tmp_path)
+    one_epoch = code.replace("epochs=10", "epochs=1, steps_per_epoch=2")
+    assert one_epoch != code
+    names = {}
+    exec(compile(one_epoch, "README.md", "exec"), names)
+    assert set(names["fields"]) == {"digit", "ink", "mask", "digits"}
+    served = tf.saved_model.load("export").signatures["serving_default"]
+    assert "digits_boxes" in served.structured_outputs
+
+
+def test_own_task(tmp_path):
+    names = {}
+    exec(compile(example("docs/your_own_task.md"), "your_own_task.md", "exec"), names)
+    levels = np.arange(64) % 4
+    x = keras.utils.to_categorical(levels).astype("float32")
+
+    def read(indices, epochs):
+        return {"input": tf.gather(x, indices), "level": tf.gather(levels, indices)}
+
+    source = p5.data.Source(64, read)
+    tasks = [names["Ordinal"]("level", classes=4)]
+    labels, batches, _ = p5.data.prepare([source] * 3, tasks, 32)
+    model = p5.build_model(p5.trunks.Dense([16]), tasks, (4,))
+    model.compile(keras.optimizers.Adam(0.05))
+    model.fit(batches, epochs=40, verbose=0)
+    assert model.evaluate(batches, return_dict=True, verbose=0)["level_mae"] == 0
+    priors = p5.evaluation.priors(tasks, labels)
+    trivial = p5.evaluation.trivial_metrics(tasks, batches, priors)
+    assert trivial["level_mae"] == pytest.approx(1.0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    fields = loaded.decode(loaded.predict(batches, verbose=0))
+    np.testing.assert_array_equal(fields["level"]["label"], levels)
