@@ -34,7 +34,7 @@ flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
 flags.DEFINE_bool("export", True, "Export a SavedModel after training.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
-flags.DEFINE_bool("debug", False, "Run eagerly, check numbers, show tracebacks.")
+flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
 flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
 
 
@@ -53,8 +53,6 @@ def main(argv: list[str]) -> None:
     workdir = p5.Workdir(FLAGS.workdir or os.path.join("runs", name))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(config.precision)
-    if FLAGS.debug:
-        tf.debugging.enable_check_numerics()
     if FLAGS.mode in ("train", "summary"):
         train(recipe, config, workdir)
     else:

@@ -13,8 +13,8 @@ class Config(p5.recipe.Config):
     """What this recipe decides."""
 
     trunk: p5.Trunk = p5.trunks.Conv(width=32, depth=2, levels=4)
-    epochs: int = 10
-    scenes: int = 6000  # new scenes each epoch
+    epochs: int = 8
+    scenes: int = 12_000  # new scenes each epoch
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -26,7 +26,9 @@ def tasks(config: Config) -> list[p5.Task]:
     """The largest digit, how many, how much ink, where the ink is, all digits."""
     names = [str(i) for i in range(10)]
     return [
-        p5.tasks.Classification("digit", class_names=names),
+        p5.tasks.Classification(
+            "digit", class_names=names, features=["P3", "P4"], hidden=128
+        ),
         p5.tasks.Classification("count", class_names=["1", "2", "3", "4"]),
         p5.tasks.Regression("ink", unit="%"),
         p5.tasks.Segmentation("mask", class_names=["paper", "ink"]),

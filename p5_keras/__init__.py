@@ -1,11 +1,17 @@
 """p5_keras: one shared trunk, many named heads, one joint objective."""
 
-import keras as _keras
+try:
+    import keras as _keras
 
-if _keras.backend.backend() != "tensorflow":
+    _backend = _keras.backend.backend()
+except ModuleNotFoundError as _error:  # Another backend, which is not installed.
+    if _error.name not in ("jax", "torch", "openvino"):
+        raise
+    _backend = _error.name
+if _backend != "tensorflow":
     raise ImportError(
         "p5_keras needs Keras on TensorFlow; set KERAS_BACKEND=tensorflow. "
-        f"Received: KERAS_BACKEND={_keras.backend.backend()}"
+        f"Received: KERAS_BACKEND={_backend}"
     )
 
 from p5_keras import (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
@@ -12,9 +13,9 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
 
     Without `use_ema=True` in the optimizer it does nothing.
     """
-    optimizer = getattr(model, "optimizer", None)
+    optimizer: Any = getattr(model, "optimizer", None)
     # Before the first step the averages are zeros.
-    if not getattr(optimizer, "use_ema", False) or not int(optimizer.iterations):
+    if not getattr(optimizer, "use_ema", False) or not optimizer.iterations.numpy():
         yield
         return
     averages = optimizer._model_variables_moving_average

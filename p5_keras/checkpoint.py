@@ -193,7 +193,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _restore(self, model: keras.Model) -> None:
         if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         unique = {id(v): v.value for v in variables}
         checkpoint = tf.train.Checkpoint(
@@ -224,7 +225,8 @@ def _build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
     Under a strategy Keras does so before the first epoch begins; without one, not
     before the first step.
     """
-    if model.distribute_strategy is tf.distribute.get_strategy():
+    inside = tf.distribute.has_strategy()
+    if model.distribute_strategy is tf.distribute.get_strategy() and not inside:
         x, y, sample_weight = next(iter(batches))
         model.compute_metrics(x, y, model(x, training=False), sample_weight)
 

@@ -106,7 +106,8 @@ def assess(
     Returns:
         The score of each task with a 95 % interval of the difference (see
         `paired_interval`), `None` where nothing was labelled; a confusion matrix for
-        each task with one class an example; and examples with truth and prediction.
+        each task with one class an example; and examples with the truth of what is
+        labelled, and the prediction.
     """
     decode = {t.name: tf.function(t.decode) for t in model.tasks}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
@@ -127,10 +128,11 @@ def assess(
         truth = {t.name: t.truth(batch["label"][t.name]) for t in model.tasks}
         real = np.max([batch["weight"][t.name] for t in model.tasks], axis=0) > 0
         for i in np.flatnonzero(real)[: pictures - len(examples)]:
+            known = {n: f for n, f in truth.items() if batch["weight"][n][i] > 0}
             examples.append(
                 {
                     "image": batch["x"][i],
-                    "truth": _row(truth, i),
+                    "truth": _row(known, i),
                     "prediction": _row(batch["fields"], i),
                 }
             )

@@ -27,26 +27,25 @@ class MultiTaskModel(keras.Model):
     as any Keras model; outputs, labels, weights and logs are keyed by task.
 
     Args:
-        inputs: Keras input.
-        outputs: Dict of one Keras tensor a task.
-        name: Name of the model.
+        *args: Keras input, dict of one Keras tensor a task, and the model's name, as
+            `keras.Model` takes them.
         tasks: The tasks, in the order of tables and reports.
         trunk_l2: λ.
         head_l2: γ.
+        **kwargs: Further arguments of `keras.Model`.
     """
 
+    # Every Keras version from 3.12 to 3.15 takes a class for a functional model, and
+    # saves its graph, if its constructor has these `*args` and `**kwargs`.
     def __init__(
         self,
-        inputs: Any,
-        outputs: Any,
-        name: str | None = None,
-        *,
+        *args: Any,
         tasks: Iterable[Task] = (),
         trunk_l2: float = 0.0,
         head_l2: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(inputs, outputs, name=name, **kwargs)
+        super().__init__(*args, **kwargs)
         if min(trunk_l2, head_l2) < 0:
             raise ValueError(
                 "`trunk_l2` and `head_l2` must be 0 or more. "
@@ -54,7 +53,7 @@ class MultiTaskModel(keras.Model):
             )
         self.tasks = tuple(tasks)
         self.trunk_l2, self.head_l2 = trunk_l2, head_l2
-        check_keys("outputs", outputs, self.task_names)
+        check_keys("outputs", self.output_names, self.task_names)
 
     def compile(
         self,

@@ -43,30 +43,30 @@ class Workdir:
             ValueError: Another run was decided differently in this folder, or the
                 folder cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"`workdir` must be a folder that can be written. Received: "
-                f"workdir={str(self.path)!r} ({error.strerror})"
-            ) from error
         decided = json.loads(json.dumps(decided))
-        before = self.read("config.json")
-        if before is None:
-            self.write("config.json", {**decided, "versions": versions()})
-            return None
+        before = self.read("config.json") or {}
         keys = sorted({*before, *decided} - {"versions"})
         changed = [
             f"{key}: {before.get(key)!r} there, {decided.get(key)!r} now"
             for key in keys
             if before.get(key) != decided.get(key)
         ]
-        if changed:
+        if not changed:
+            return self.read("results.json")
+        if (self / "checkpoints").exists() or (self / "results.json").exists():
             raise ValueError(
                 f"The run in {self.path} was started differently; give the same "
                 f"arguments, or another --workdir. {'; '.join(changed)}"
             )
-        return self.read("results.json")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write("config.json", {**decided, "versions": versions()})
+        except OSError as error:
+            raise ValueError(
+                f"`workdir` must be a folder that can be written. Received: "
+                f"workdir={str(self.path)!r} ({error.strerror})"
+            ) from error
+        return None
 
     def read(self, name: str) -> Json | None:
         """Returns a JSON file of the folder, or `None` if there is none."""

@@ -38,7 +38,7 @@ class Interrupt(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.at == (STEP, self.epoch, int(self.model.optimizer.iterations)):
+        if self.at == (STEP, self.epoch, int(self.model.optimizer.iterations.numpy())):
             raise Interrupted
 
     def on_test_batch_end(self, batch, logs=None):
@@ -75,7 +75,7 @@ def build(seed):
     keras.utils.set_random_seed(seed)
     inputs = x = keras.Input((3,))
     x = keras.layers.Dense(6, use_bias=False)(x)
-    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.BatchNormalization(synchronized=True)(x)
     x = keras.layers.Activation("relu")(x)
     x = keras.layers.Dropout(0.3)(x)
     net = keras.Model(inputs, x)
@@ -89,13 +89,22 @@ def build(seed):
     return model, tasks
 
 
-def train(folder, interrupt=None, seed=1, score=None, patience=None, save=-1.0):
+def train(
+    folder,
+    interrupt=None,
+    seed=1,
+    score=None,
+    patience=None,
+    save=-1.0,
+    strategy=None,
+):
     """One process: everything is made anew, and training goes on from the folder.
 
     The weights of a process that resumes are drawn with another seed, so that
     nothing can come from anywhere but the saved state.
     """
-    model, tasks = build(seed)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model, tasks = build(seed)
     checkpoints = p5.Checkpoints(
         p5.Workdir(folder),
         score or (lambda logs: -logs["loss"]),
@@ -188,11 +197,11 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
 
 @pytest.mark.slow
 def test_so_does_one_on_two_replicas(two_replicas, tmp_path):
-    with two_replicas.scope():
-        expected = train(tmp_path / "unbroken")
-        with pytest.raises(Interrupted):
-            train(tmp_path / "broken", (STEP, 1, 8))
-        found = train(tmp_path / "broken", seed=2)
+    expected = train(tmp_path / "unbroken", strategy=two_replicas)
+    with pytest.raises(Interrupted):
+        train(tmp_path / "broken", (STEP, 1, 8), strategy=two_replicas)
+    with two_replicas.scope():  # Some enter it for `fit` as well.
+        found = train(tmp_path / "broken", seed=2, strategy=two_replicas)
     assert_same_run(found, expected, tmp_path / "broken", tmp_path / "unbroken")
 
 
@@ -285,7 +294,7 @@ class Poison(keras.callbacks.Callback):
     """Makes a weight infinite after some steps."""
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) == 7:
+        if int(self.model.optimizer.iterations.numpy()) == 7:
             self.model.trainable_variables[0].assign(np.full((3, 6), np.inf))
 
 

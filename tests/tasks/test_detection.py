@@ -362,7 +362,7 @@ def test_draw():
     }
     assert task.draw(axes, fields) == ""
     assert [text.get_text() for text in axes.texts] == ["cat", "dog 0.50"]
-    assert axes.patches[0].get_bbox().extents.tolist() == [1, 2, 5, 8]
+    assert axes.patches[0].get_bbox().extents.tolist() == [0.5, 1.5, 4.5, 7.5]
 
 
 def test_config_round_trip():

@@ -1,0 +1,185 @@
+"""Two replicas train as one device does, on the same global batches."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import p5_keras as p5
+from p5_keras.tasks import (
+    Classification,
+    Detection,
+    MultiLabel,
+    Regression,
+    Segmentation,
+)
+
+STEPS, BATCH = 6, 8
+SIZE = STEPS * BATCH
+NAN = np.nan
+
+
+def uneven(rng):
+    """Weights that leave the second replica, the first, both or some without labels."""
+    weight = (rng.uniform(size=(STEPS, BATCH)) < 0.6).astype("float32")
+    weight[0] = [1, 1, 0, 1, 0, 0, 0, 0]
+    weight[1] = [0, 0, 0, 0, 0, 0, 1, 0]
+    weight[2] = 0
+    return weight.ravel()
+
+
+def images(size=16):
+    return np.random.default_rng(0).uniform(0, 255, (SIZE, size, size, 1))
+
+
+def train(strategy, build, optimizer, data, **kwargs):
+    """Weights, logs of training and evaluation, and predictions of a short training."""
+    keras.utils.set_random_seed(0)
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
+    with strategy.scope():
+        model = build()
+        start = np.random.default_rng(1)
+        for v in model.trainable_variables:
+            if len(v.shape) > 1:
+                v.assign(start.normal(size=v.shape, scale=0.2))
+        model.compile(optimizer(), **kwargs)
+    assert (
+        model.distribute_strategy.num_replicas_in_sync == strategy.num_replicas_in_sync
+    )
+    history = model.fit(dataset, epochs=2, verbose=0).history
+    logs = model.evaluate(dataset, return_dict=True, verbose=0)
+    batches = list(model.predictions(dataset))
+    return [np.array(v) for v in model.variables], history, logs, batches
+
+
+def assert_equal_runs(two_replicas, *args, **kwargs):
+    weights, history, logs, batches = train(
+        tf.distribute.get_strategy(), *args, **kwargs
+    )
+    others, history2, logs2, batches2 = train(two_replicas, *args, **kwargs)
+    for one, two in zip(weights, others, strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
+    assert sorted(history) == sorted(history2)
+    for name, values in history.items():
+        np.testing.assert_allclose(history2[name], values, 1e-4, 1e-5, err_msg=name)
+        # Metrics of whole predictions are not in the logs of training.
+    assert sorted(logs) == sorted(logs2)
+    for name, value in logs.items():
+        np.testing.assert_allclose(logs2[name], value, 1e-4, 1e-5, err_msg=name)
+    assert len(batches) == len(batches2) == STEPS
+    for one, two in zip(batches, batches2, strict=True):
+        tf.nest.map_structure(
+            lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-3),
+            one,
+            two,
+        )
+    return history
+
+
+def test_all_but_boxes(two_replicas):
+    rng = np.random.default_rng(0)
+    tags = rng.integers(0, 2, (SIZE, 2)).astype("float32")
+    tags[rng.uniform(size=tags.shape) < 0.4] = NAN
+    masks = rng.integers(-1, 3, (SIZE, 16, 16))
+    masks[uneven(rng) == 0] = -1
+    y = {
+        "kind": rng.integers(0, 3, SIZE),
+        "tags": tags,
+        "size": rng.normal(size=(SIZE, 2)).astype("float32"),
+        "mask": masks,
+    }
+    weight = {name: uneven(rng) for name in y}
+    weight["mask"] = np.ones(SIZE)
+
+    def build():
+        tasks = [
+            Classification("kind", num_classes=3, class_weights=[1.0, 2.0, 5.0]),
+            MultiLabel("tags", num_classes=2, positive_weights=[1.0, 3.0]),
+            Regression("size", size=2, mean=[0.0, 0.0], std=[1.0, 2.0]),
+            Segmentation("mask", num_classes=3, width=2),
+        ]
+        trunk = p5.trunks.Conv(width=2, depth=1, levels=3)
+        return p5.build_model(trunk, tasks, (16, 16, 1), trunk_l2=0.01, head_l2=0.02)
+
+    def optimizer():
+        return keras.optimizers.SGD(0.05, 0.9, use_ema=True, ema_momentum=0.7)
+
+    history = assert_equal_runs(
+        two_replicas,
+        build,
+        optimizer,
+        (images(), y, weight),
+        loss_weights={"kind": 1.0, "tags": 0.5, "size": 2.0, "mask": 3.0},
+    )
+    assert history["l2"][0] > 0
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_boxes(two_replicas):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 16, (SIZE, 3, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(6, 16, corners.shape)], -1)
+    ids = rng.integers(0, 2, (SIZE, 3, 1))
+    label = np.concatenate([boxes, ids], -1).astype("float32")
+    # From no object to three, and none at all in the images of one replica.
+    label[np.arange(3) >= rng.integers(0, 4, SIZE)[:, None]] = [0, 0, 0, 0, -1]
+    label[3 * BATCH : 3 * BATCH + BATCH // 2] = [0, 0, 0, 0, -1]
+
+    def build():
+        task = Detection(
+            "boxes", num_classes=2, max_boxes=3, width=4, anchor_size=2.0, candidates=20
+        )
+        return p5.build_model(p5.trunks.Conv(2, 1, levels=4), [task], (32, 32, 1))
+
+    assert_equal_runs(
+        two_replicas,
+        build,
+        lambda: keras.optimizers.SGD(0.05, 0.9),
+        (images(32), {"boxes": label}, {"boxes": uneven(rng)}),
+    )
+
+
+@pytest.mark.parametrize("clip", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_clipped_gradients(two_replicas, clip):
+    rng = np.random.default_rng(0)
+    y = {
+        "kind": rng.integers(0, 3, SIZE),
+        "size": 10 * rng.normal(size=(SIZE, 1)).astype("float32"),
+    }
+
+    def build():
+        tasks = [
+            Classification("kind", num_classes=3),
+            Regression("size", mean=[0.0], std=[1.0]),
+        ]
+        return p5.build_model(p5.trunks.Dense([4]), tasks, (3,), trunk_l2=0.01)
+
+    def run(bound):
+        return assert_equal_runs(
+            two_replicas,
+            build,
+            lambda: keras.optimizers.Adam(
+                0.01, use_ema=True, ema_momentum=0.8, **{clip: bound}
+            ),
+            (rng.normal(size=(SIZE, 3)), y, {name: uneven(rng) for name in y}),
+        )
+
+    assert np.isfinite(run(0.05)["loss"]).all()
+
+
+def test_a_variable_loss_weight(two_replicas):
+    with two_replicas.scope():
+        alpha = keras.Variable(0.0)
+        model = p5.build_model(
+            p5.trunks.Dense([2]), [Regression("y", mean=[0.0], std=[1.0])], (1,)
+        )
+        model.compile(keras.optimizers.SGD(0.1), loss_weights={"y": alpha})
+    data = (np.ones((4, 1)), {"y": np.full((4, 1), 5.0)})
+    dataset = tf.data.Dataset.from_tensor_slices(data).batch(4)
+    before = [np.array(v) for v in model.trainable_variables]
+    model.fit(dataset, verbose=0)
+    for a, b in zip(before, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    alpha.assign(1.0)
+    model.fit(dataset, verbose=0)
+    assert not np.array_equal(before[-1], model.trainable_variables[-1])

@@ -1,0 +1,306 @@
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import flagsaver
+
+import p5_keras as p5
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = str(ROOT / "tests" / "tiny_recipe.py")
+CELLS = ROOT / "datasets" / "blood_cells" / "dummy_data"
+
+_spec = importlib.util.spec_from_file_location("p5_train", ROOT / "train.py")
+train = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(train)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared_data(tmp_path_factory):
+    """Folder in which TFDS prepares data sets, for this process and its children."""
+    from tensorflow_datasets.core import constants
+
+    folder = str(tmp_path_factory.mktemp("tfds"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFDS_DATA_DIR", folder)
+        patch.setattr(constants, "DATA_DIR", folder)
+        yield folder
+
+
+def command(*arguments):
+    """Runs the command in this process; returns what it exits with."""
+    before = keras.config.dtype_policy()
+    with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+        try:
+            train.run()
+        except SystemExit as end:
+            return end.code
+        finally:
+            keras.config.set_dtype_policy(before)
+    return None
+
+
+def process(*arguments, cwd):
+    """Runs the command as a user does."""
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_complete(workdir):
+    """Checks what every finished run leaves."""
+    assert {path.name for path in workdir.iterdir()} == {
+        "checkpoints",
+        "config.json",
+        "export",
+        "logs",
+        "report.html",
+        "results.json",
+    }
+    for part in (
+        "checkpoints/best.keras",
+        "checkpoints/state/checkpoint",
+        "export/saved_model.pb",
+        "logs/history.csv",
+        "logs/train",
+        "logs/validation",
+    ):
+        assert (workdir / part).exists(), part
+    results = json.loads((workdir / "results.json").read_text())
+    recipe = p5.recipe.load(results["recipe"])
+    tasks = recipe.tasks(recipe.Config())
+    assert list(results["tasks"]) == [task.name for task in tasks]
+    for task in tasks:
+        metrics = results["tasks"][task.name]["metrics"]
+        assert set(metrics) == set(task.better)
+        for metric in metrics.values():
+            if metric["test"] is None:
+                assert metric["reason"]
+    assert "<html" in (workdir / "report.html").read_text()[:200].lower()
+    return results
+
+
+SMOKE = ("--recipe", TINY, "--smoke", "--set=trunk.width=3", "--batch_size=2")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Workdir of a finished smoke run."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    assert command(*SMOKE, f"--workdir={workdir}") is None
+    return workdir
+
+
+def test_a_smoke_run_leaves_all_its_files(finished):
+    results = assert_complete(finished)
+    assert results["train"]["epochs"] == 1
+    assert results["train"]["steps"] == 2
+    assert results["train"]["examples_per_second"] > 0
+    assert 0 < results["train"]["wall_seconds"] < 600
+    assert results["tasks"]["mask"]["score"]["examples"] == 4  # two batches
+    config = json.loads((finished / "config.json").read_text())
+    assert config["smoke"] is True
+    assert (config["seed"], config["batch_size"], config["epochs"]) == (0, 2, 1)
+    assert config["learning_rate"] == 1e-2
+    assert config["trunk"].startswith("Conv(width=3, ")
+
+
+def test_a_finished_run_prints_its_results_and_trains_no_more(finished, capsys):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    assert command(*SMOKE, f"--workdir={finished}") is None
+    out = capsys.readouterr().out
+    for name in ("half", "side", "mask", "accuracy", "miou"):
+        assert name in out
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*")} == before
+
+
+def test_other_decisions_in_the_same_workdir_are_refused(finished):
+    found = command(*SMOKE, f"--workdir={finished}", "--seed=1", "--learning_rate=0.5")
+    assert found.startswith("error: The run in ")
+    assert "seed: 0 there, 1 now" in found
+    assert "learning_rate: 0.01 there, 0.5 now" in found
+    assert "\n" not in found
+
+
+def test_eval_prints_the_metrics_of_the_test_split(finished, capsys):
+    arguments = ("--recipe", TINY, f"--workdir={finished}", "--mode=eval")
+    assert command(*arguments) is None
+    lines = capsys.readouterr().out.strip().splitlines()
+    logs = {name: float(value) for name, value in (line.split() for line in lines)}
+    assert {"half_accuracy", "side_mae", "side_rmse", "mask_miou"} < set(logs)
+    recipe = p5.recipe.load(TINY)
+    model = p5.Workdir(finished).best_model()
+    test = recipe.data(recipe.Config(), model.tasks, "test")
+    expected = model.evaluate(
+        p5.data.evaluation(test, model.tasks, 5), return_dict=True, verbose=0
+    )
+    assert logs["side_mae"] == pytest.approx(expected["side_mae"], abs=1e-4)
+
+
+def test_export_and_predict_use_the_best_model(finished, tmp_path, capsys):
+    workdir = p5.Workdir(tmp_path / "copy")
+    (workdir / "checkpoints").mkdir(parents=True)
+    best = (finished / "checkpoints" / "best.keras").read_bytes()
+    (workdir / "checkpoints" / "best.keras").write_bytes(best)
+    common = ("--recipe", TINY, f"--workdir={workdir.path}")
+
+    assert command(*common, "--mode=export") is None
+    exported = tf.saved_model.load(str(workdir / "export")).signatures
+    x = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(
+        exported["raw"](image=x)["side"],
+        workdir.best_model()(x)["side"],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    png = tf.io.encode_png(x[0].astype("uint8"))
+    tf.io.write_file(str(pictures / "a.png"), png)
+    (pictures / "broken.png").write_bytes(b"no picture")
+    assert command(*common, "--mode=predict", f"--input={pictures}") is None
+    assert "1 images" in capsys.readouterr().out
+    lines = (workdir / "predictions" / "predictions.jsonl").read_text().splitlines()
+    (prediction,) = map(json.loads, lines)
+    assert prediction["file"] == "a.png"
+    assert set(prediction["predictions"]) == {"half", "side", "mask"}
+
+
+def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
+    workdir = tmp_path / "run"
+    arguments = ("--recipe", TINY, f"--workdir={workdir}", "--mode=summary")
+    assert command(*arguments, "--smoke") is None
+    out = capsys.readouterr().out
+    for name in ("trunk_P2", "half", "side", "mask", "Total params"):
+        assert name in out
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe=quikstart"], "Did you mean 'quickstart'?"),
+        (["--recipe", TINY, "--set=epoch=3"], "Did you mean 'epochs'?"),
+        (["--recipe", TINY, "--set=trunk.widht=3"], "Did you mean 'width'?"),
+        (["--recipe", TINY, "--set=epochs=three"], "`epochs` must be of type int"),
+        (["--recipe", TINY, "--set=trunk.width=0"], "Received: width=0"),
+        (["--recipe", TINY, "--set", "epochs"], "must be name=value"),
+        (["--recipe", TINY, "epochs=3"], "Arguments must be --flags"),
+        (["--recipe", TINY, "--batch_size=0"], "`batch_size` is global"),
+        (["--recipe", TINY, "--mode=eval"], "must hold a trained model"),
+        (["--recipe", TINY, "--mode=predict"], "must hold a trained model"),
+    ],
+    ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_clear_line(arguments, message, tmp_path):
+    found = command(*arguments, f"--workdir={tmp_path / 'run'}")
+    assert isinstance(found, str)
+    assert found.startswith("error: ") and "\n" not in found
+    assert message in found
+    # A mistake leaves nothing that would be in the way of the right command.
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--epoch=3", "Did you mean: epochs"),
+        ("--epochs=three", "flag --epochs=three"),
+        ("--precision=float31", "flag --precision=float31"),
+        ("--mode=trian", "flag --mode=trian"),
+    ],
+)
+def test_a_mistyped_flag_is_named(flag, message, capsys):
+    assert command(flag) == 1
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err
+
+
+def test_predict_without_a_folder_says_so(finished):
+    common = ("--recipe", TINY, f"--workdir={finished}", "--mode=predict")
+    assert "--input=FOLDER" in command(*common)
+    assert "`folder`" in command(*common, "--input=/no/such/folder")
+
+
+def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = command("--recipe", TINY, f"--workdir={tmp_path / 'file' / 'run'}")
+    assert found.startswith("error: `workdir` must be a folder that can be written")
+
+
+def test_a_batch_must_divide_by_the_replicas(two_replicas, tmp_path, monkeypatch):
+    monkeypatch.setattr(p5.strategy, "_make", lambda name, tpu: two_replicas)
+    found = command(
+        "--recipe", TINY, f"--workdir={tmp_path}", "--batch_size=3", "--strategy=mirrored"
+    )
+    assert found.startswith("error: `batch_size` is global")
+    assert "batch_size=3 for 2 replicas" in found
+
+
+def test_an_empty_workdir_has_the_name_of_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = command("--recipe", TINY, "--mode=eval")
+    assert repr(os.path.join("runs", "tiny_recipe")) in found
+
+
+@pytest.mark.slow
+def test_two_replicas_end_to_end(two_replicas, tmp_path, monkeypatch):
+    monkeypatch.setattr(p5.strategy, "_make", lambda name, tpu: two_replicas)
+    workdir = tmp_path / "run"
+    assert command(*SMOKE, f"--workdir={workdir}", "--strategy=mirrored") is None
+    assert_complete(workdir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [["--precision=mixed_bfloat16"], ["--jit"], ["--steps_per_execution=2"], ["--debug"]],
+    ids=lambda flags: flags[0],
+)
+def test_ways_of_training_end_to_end(flags, tmp_path):
+    workdir = tmp_path / "run"
+    try:
+        assert command(*SMOKE, f"--workdir={workdir}", *flags) is None
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert_complete(workdir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "models").glob("*.py")))
+def test_every_recipe_runs_from_the_command_line(name, tmp_path):
+    flags = [f"--recipe={name}", "--smoke"]
+    if name == "quickstart":
+        flags = flags[1:]  # It is the default.
+    if name == "blood_cells":
+        flags.append(f"--data_dir={CELLS}")
+    done = process(*flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = assert_complete(tmp_path / "runs" / name)
+    for task, found in results["tasks"].items():
+        assert task in done.stdout
+        assert all(m["test"] is not None for m in found["metrics"].values())
+    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+
+    again = process(*flags, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() in done.stdout
+
+    mistake = process(*flags, "--seed=7", cwd=tmp_path)
+    assert mistake.returncode == 1
+    assert "Traceback" not in mistake.stderr
+    lines = [line for line in mistake.stderr.splitlines() if "error: " in line]
+    assert len(lines) == 1 and "seed: 0 there, 7 now" in lines[0]
