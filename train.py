@@ -7,7 +7,6 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import tensorflow as tf
 from absl import app, flags, logging
 
 import p5_keras as p5

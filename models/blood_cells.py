@@ -25,16 +25,22 @@ class Config(p5.recipe.Config):
 
 def tasks(config: Config) -> list[p5.Task]:
     """Every cell, how many of each kind, and which kinds there are."""
+    pyramid = ["P3", "P4", "P5"]
     return [
         p5.tasks.Detection(
             "cells",
             label="objects",
             class_names=KINDS,
             max_boxes=32,
-            features=["P3", "P4", "P5"],
+            anchor_size=2.5,  # a platelet is 16 pixels wide, a red cell 40
+            features=pyramid,
+            max_detections=50,
         ),
-        p5.tasks.Regression("counts", size=3, error="huber"),
-        p5.tasks.MultiLabel("present", class_names=KINDS, features=["P4", "P5"]),
+        # A count is a sum over the picture, presence a maximum.
+        p5.tasks.Regression("counts", size=3, features=pyramid, hidden=64),
+        p5.tasks.MultiLabel(
+            "present", class_names=KINDS, features=pyramid, pool="max", hidden=64
+        ),
     ]
 
 

@@ -14,7 +14,7 @@ class Config(p5.recipe.Config):
 
     trunk: p5.Trunk = p5.trunks.Conv(width=32, depth=2, levels=4)
     epochs: int = 8
-    scenes: int = 12_000  # new scenes each epoch
+    scenes: int = 10_000  # new scenes each epoch
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
