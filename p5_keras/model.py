@@ -165,7 +165,7 @@ class MultiTaskModel(keras.Model):
     @property
     def loss_weights(self) -> dict[str, float]:
         """α of each task as it is now."""
-        return {name: float(value) for name, value in self._alpha.items()}
+        return {name: objective.number(v) for name, v in self._alpha.items()}
 
     def compute_loss(
         self,
@@ -342,7 +342,9 @@ class MultiTaskModel(keras.Model):
         """Returns what was given to `compile()`, variables as they are now."""
         given = dict(self._given)
         alpha = given["loss_weights"]
-        given["loss_weights"] = alpha and {k: float(v) for k, v in alpha.items()}
+        given["loss_weights"] = alpha and {
+            name: objective.number(value) for name, value in alpha.items()
+        }
         return {k: keras.saving.serialize_keras_object(v) for k, v in given.items()}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

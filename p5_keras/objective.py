@@ -21,13 +21,18 @@ def l2_penalty(rate: float, variables: Iterable[keras.Variable]) -> Tensor:
     return rate * total
 
 
+def number(value: Any) -> float:
+    """Reads a number or a `keras.Variable`, which a strategy may have mirrored."""
+    return float(ops.convert_to_numpy(value))
+
+
 def loss_weights(given: dict[str, Any], normalize: str | None) -> dict[str, Any]:
     """Checks and normalises α."""
     for name, value in given.items():
-        if not float(value) >= 0:
+        if not number(value) >= 0:
             raise ValueError(
                 "Each of `loss_weights` must be 0 or more. "
-                f"Received: {name!r}: {float(value)}"
+                f"Received: {name!r}: {number(value)}"
             )
     if normalize is None:
         return dict(given)

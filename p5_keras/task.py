@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from p5_keras import losses
 
@@ -213,6 +214,31 @@ class Task:
                 )
             value = value[part]
         return value
+
+    def shaped(self, label: Tensor, *shape: int) -> Tensor:
+        """Gives a batch of labels its shape; last axes of 1 may be there or not.
+
+        Args:
+            label: `(batch, ...)`.
+            *shape: The shape of one label.
+
+        Raises:
+            ValueError: The labels have another shape.
+        """
+        found, wanted = tuple(label.shape[1:]), shape
+        while found and found[-1] == 1:
+            found = found[:-1]
+        while wanted and wanted[-1] == 1:
+            wanted = wanted[:-1]
+        known = len(found) == len(wanted)
+        if not known or any(
+            a not in (None, b) for a, b in zip(found, wanted, strict=True)
+        ):
+            raise ValueError(
+                f"Each label of task {self.name!r} must have the shape {shape}. "
+                f"Received: {tuple(label.shape[1:])} in the field {self.label!r}"
+            )
+        return tf.reshape(label, [-1, *shape])
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, in a form that JSON can hold."""

@@ -135,9 +135,7 @@ def assert_same_run(ours, theirs, folder, reference):
     assert progress.best_epoch == whole.best_epoch
     assert progress.best == pytest.approx(whole.best, rel=1e-6)
     assert progress.stopped == whole.stopped
-    variables = [
-        [*m.variables, *m.optimizer.variables] for m in (model, expected)
-    ]
+    variables = [[*m.variables, *m.optimizer.variables] for m in (model, expected)]
     for v, w in zip(*variables, strict=True):
         np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-6, atol=1e-7)
     # Without the seeds of dropout, which Keras does not save with a model.
@@ -298,7 +296,7 @@ class Poison(keras.callbacks.Callback):
             self.model.trainable_variables[0].assign(np.full((3, 6), np.inf))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_at_the_last_good_state(tmp_path):
     model, tasks = build(1)
     checkpoints = p5.Checkpoints(
         p5.Workdir(tmp_path), lambda logs: -logs["loss"], save_seconds=-1.0

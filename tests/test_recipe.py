@@ -7,7 +7,8 @@ import pytest
 
 import p5_keras as p5
 
-RECIPES = sorted(path.stem for path in (Path(__file__).parents[1] / "models").glob("*.py"))
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(path.stem for path in (ROOT / "models").glob("*.py"))
 
 
 class Box(p5.Trunk):

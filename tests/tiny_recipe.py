@@ -14,7 +14,7 @@ SIDE, SPLITS = 16, ["train", "validation", "test"]
 class Config(p5.recipe.Config):
     """What this recipe decides."""
 
-    trunk: p5.Trunk = p5.trunks.Conv(width=4, depth=1, levels=3, dropout=0.1)
+    trunk: p5.Trunk = p5.trunks.Conv(4, depth=1, levels=3, dropout=0.1)  # noqa: RUF009
     examples: int = 18
     epochs: int = 3
     batch_size: int = 4

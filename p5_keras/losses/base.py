@@ -148,6 +148,7 @@ def present_labels(
 ) -> tuple[Tensor, Tensor]:
     """Replaces missing labels by 0 and says where labels are present."""
     if keras.backend.is_float_dtype(y_true.dtype):
+        y_true = ops.cast(y_true, "float32")
         present = ops.logical_not(ops.isnan(y_true))
     else:
         present = y_true >= 0

@@ -72,7 +72,7 @@ class Classification(VectorTask):
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch,)` int32 classes."""
         label = tf.cast(self.field(example, self.label), tf.int32)
-        return read_classes(self, example, label)
+        return read_classes(self, example, self.shaped(label))
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that class ids are below the number of classes."""

@@ -71,8 +71,8 @@ class DenseRegression(MapTask):
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch, height, width)` float32, NaN where a pixel has no value."""
         label = tf.cast(self.field(example, self.label), tf.float32)
-        if label.shape.rank == 4:
-            label = tf.squeeze(label, axis=-1)
+        size = example.get("image", label).shape[1:3]
+        label = self.shaped(label, *size)
         label = tf.where(label > 0, label, np.float32(np.nan))
         known = tf.reduce_any(~tf.math.is_nan(label), axis=[1, 2])
         weight = tf.cast(known, tf.float32)

@@ -68,7 +68,7 @@ class MultiLabel(VectorTask):
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch, labels)` float32, NaN where missing."""
         label = tf.cast(self.field(example, self.label), tf.float32)
-        label = tf.reshape(label, [-1, self.units])
+        label = self.shaped(label, self.units)
         label = tf.where(label < 0, np.float32(np.nan), label)
         known = tf.reduce_any(~tf.math.is_nan(label), axis=-1)
         weight = tf.cast(known, tf.float32)

@@ -68,7 +68,7 @@ class Regression(VectorTask):
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch, size)` float32, NaN where missing."""
         label = tf.cast(self.field(example, self.label), tf.float32)
-        label = tf.reshape(label, [-1, self.size])
+        label = self.shaped(label, self.size)
         weight = tf.cast(tf.reduce_any(~tf.math.is_nan(label), axis=-1), tf.float32)
         return label, weight * example_weight(self, example, weight)
 
@@ -91,7 +91,7 @@ class Regression(VectorTask):
         """Returns mean absolute and root mean squared error, in the user's units."""
 
         def error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-            return ops.abs(self.decode(y_pred)["value"] - y_true)
+            return ops.abs(self.decode(y_pred)["value"] - ops.cast(y_true, "float32"))
 
         return [
             ElementMean(error, "mae"),

@@ -77,8 +77,8 @@ class Segmentation(MapTask):
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch, height, width)` int32, −1 where a pixel is ignored."""
         label = tf.cast(self.field(example, self.label), tf.int32)
-        if label.shape.rank == 4:
-            label = tf.squeeze(label, axis=-1)
+        size = example.get("image", label).shape[1:3]
+        label = self.shaped(label, *size)
         if self.ignore_label is not None:
             label = tf.where(label == self.ignore_label, -1, label)
         return read_classes(self, example, label)

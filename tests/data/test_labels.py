@@ -56,7 +56,7 @@ def test_adapt_names_a_task_without_any_label():
         p5.tasks.Classification("kind", num_classes=2),
     ]
     made = dataset({"age": [1.0, 2.0, 3.0], "kind": [-1, -1, -1]})
-    with pytest.raises(ValueError, match="must have a label in the training data.*'kind'"):
+    with pytest.raises(ValueError, match=r"must have a label.*'kind' with none"):
         p5.data.adapt(tasks, made(tasks))
 
 
@@ -76,7 +76,7 @@ def test_check_refuses_inputs_that_are_not_finite(bad):
     p5.data.check([kind], made([kind]))
     inputs[3, 1] = bad
     made = dataset({"kind": [0, 1, 0, 1]}, inputs=inputs)
-    with pytest.raises(ValueError, match="inputs must be finite.*NaN or infinity"):
+    with pytest.raises(ValueError, match=r"inputs must be finite.*NaN or infinity"):
         p5.data.check([kind], made([kind]))
 
 

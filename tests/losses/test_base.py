@@ -87,6 +87,12 @@ def test_vectors_with_a_gap_are_missing_where_a_loss_needs_them_whole():
     assert float(Squared()(labels, np.zeros((2, 2)))) == pytest.approx(14 / 3)
 
 
+def test_labels_in_double_precision():
+    terms = Squared().terms(np.array([1.0, np.nan]), floats(0, 0))
+    assert [float(t) for t in terms] == [1, 1]
+    assert keras.backend.standardize_dtype(terms[0].dtype) == "float32"
+
+
 def test_half_precision_outputs_are_summed_in_float32():
     output = keras.ops.cast(np.zeros(3000), "bfloat16")
     terms = Squared().terms(np.ones(3000, "float32"), output)
