@@ -5,6 +5,7 @@ import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
 from absl import app, flags, logging
@@ -23,9 +24,7 @@ flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("epochs", None, "Number of epochs.")
 flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
 flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
-flags.DEFINE_enum(
-    "precision", None, ["float32", "mixed_bfloat16", "mixed_float16"], "Dtype policy."
-)
+flags.DEFINE_string("precision", None, "Keras dtype policy: mixed_bfloat16, float32.")
 flags.DEFINE_enum("strategy", "auto", ["auto", "none", "mirrored", "tpu"], "Devices.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
@@ -35,27 +34,25 @@ flags.DEFINE_bool("export", True, "Export a SavedModel after training.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
 flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
+FLAGS.set_default("verbosity", logging.WARNING)
 
 
 def main(argv: list[str]) -> None:
     """Reads the flags and does what --mode says."""
-    if not FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
     if argv[1:]:
         raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
     recipe = p5.recipe.load(FLAGS.recipe)
-    flag_values = FLAGS.flag_values_dict()
-    if FLAGS.smoke:
-        flag_values |= {"epochs": 1, "steps_per_epoch": 2}
-    config = p5.recipe.configure(recipe.Config(), FLAGS.set, flag_values)
     name = os.path.basename(FLAGS.recipe).removesuffix(".py")
     workdir = p5.Workdir(FLAGS.workdir or os.path.join("runs", name))
+    new = FLAGS.mode in ("train", "summary")
+    config, flag_values = recipe.Config(), FLAGS.flag_values_dict()
+    if FLAGS.smoke:
+        flag_values |= {"epochs": 1, "steps_per_epoch": 2}
+    saved = [] if new else p5.recipe.settings(config, workdir.read("config.json"))
+    config = p5.recipe.configure(config, saved + FLAGS.set, flag_values)
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(config.precision)
-    if FLAGS.mode in ("train", "summary"):
-        train(recipe, config, workdir)
-    else:
-        use(recipe, config, workdir)
+    (train if new else use)(recipe, config, workdir)
 
 
 def use(recipe, config, workdir) -> None:
@@ -144,7 +141,8 @@ def run() -> None:
     except ValueError as error:
         if "--debug" in sys.argv:
             raise
-        sys.exit(f"error: {error}")
+        # An error inside a tf.data function comes wrapped in the story of its graph.
+        sys.exit("error: " + str(error).split("ValueError: ")[-1].strip())
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ class Config(p5.recipe.Config):
 
     trunk: p5.Trunk = p5.trunks.Conv(width=32, depth=2, levels=4)
     epochs: int = 8
-    scenes: int = 10_000  # new scenes each epoch
+    scenes: int = 14_000  # new scenes each epoch
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     clip_norm: float | None = 5.0
     ema: float | None = 0.99
@@ -26,9 +26,7 @@ def tasks(config: Config) -> list[p5.Task]:
     """The largest digit, how many, how much ink, where the ink is, all digits."""
     names = [str(i) for i in range(10)]
     return [
-        p5.tasks.Classification(
-            "digit", class_names=names, features=["P3", "P4"], hidden=128
-        ),
+        p5.tasks.Classification("digit", class_names=names),
         p5.tasks.Classification("count", class_names=["1", "2", "3", "4"]),
         p5.tasks.Regression("ink", unit="%"),
         p5.tasks.Segmentation("mask", class_names=["paper", "ink"]),
@@ -38,7 +36,9 @@ def tasks(config: Config) -> list[p5.Task]:
             class_names=names,
             max_boxes=4,
             anchor_size=2.0,
+            anchor_ratios=[1.0, 2.0],
             features=["P2", "P3"],
+            width=48,
             max_detections=10,
             candidates=60,
         ),

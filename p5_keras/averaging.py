@@ -14,6 +14,8 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Without `use_ema=True` in the optimizer it does nothing.
     """
     optimizer: Any = getattr(model, "optimizer", None)
+    # Under mixed_float16 Keras wraps the optimizer in one that scales the loss.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     # Before the first step the averages are zeros.
     if not getattr(optimizer, "use_ema", False) or not optimizer.iterations.numpy():
         yield

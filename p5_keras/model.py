@@ -226,10 +226,17 @@ class MultiTaskModel(keras.Model):
         added first; what the optimizer then does to its share changes nothing more.
         """
         optimizer = self.optimizer
+        inner = getattr(optimizer, "inner_optimizer", optimizer)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        clips = (optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
+        clips = (inner.clipnorm, inner.clipvalue, inner.global_clipnorm)
         if replicas == 1 or all(clip is None for clip in clips):
             return super().train_step(data)
+        if inner is not optimizer:
+            raise ValueError(
+                "Gradient clipping under several replicas needs gradients without a "
+                "loss scale: use mixed_bfloat16 in place of mixed_float16, or leave "
+                f"clipping out. Received: {replicas} replicas and mixed_float16"
+            )
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)

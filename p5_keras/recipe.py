@@ -137,6 +137,20 @@ def describe(config: Config) -> dict[str, Any]:
     return {k: v if isinstance(v, plain) else repr(v) for k, v in fields.items()}
 
 
+def settings(config: Config, described: dict[str, Any] | None) -> list[str]:
+    """Returns the settings that make a described configuration again.
+
+    Objects such as the trunk are left out: they are in the saved model.
+
+    Args:
+        config: The recipe's configuration.
+        described: What `describe` gave, among other things, or `None`.
+    """
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    names = [name for name, value in fields.items() if not hasattr(value, "get_config")]
+    return [f"{k}={v}" for k, v in (described or {}).items() if k in names]
+
+
 def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
     """Returns AdamW with a linear warm-up and a cosine decay to 0.
 

@@ -198,3 +198,30 @@ def test_a_variable_loss_weight(two_replicas):
     alpha.assign(1.0)
     model.fit(dataset, verbose=0)
     assert not np.array_equal(before[-1], model.trainable_variables[-1])
+
+
+@pytest.mark.parametrize("size", [5, 7])
+def test_evaluation_of_a_part_of_a_batch(two_replicas, size):
+    rng = np.random.default_rng(0)
+    y = {"kind": rng.integers(0, 3, size), "size": rng.normal(size=(size, 1))}
+    dataset = tf.data.Dataset.from_tensor_slices((rng.normal(size=(size, 3)), y))
+    found = []
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            tasks = [
+                Classification("kind", num_classes=3),
+                Regression("size", mean=[0.0], std=[1.0]),
+            ]
+            model = p5.build_model(p5.trunks.Dense([4]), tasks, (3,))
+            model.compile("sgd")
+        logs = model.evaluate(dataset.batch(4), return_dict=True, verbose=0)
+        # Keras weighs the whole objective by replica, not by example.
+        del logs["loss"]
+        values = [
+            b["fields"]["size"]["value"] for b in model.predictions(dataset.batch(4))
+        ]
+        found.append((logs, np.concatenate(values)))
+    (logs, values), (logs2, values2) = found
+    assert logs2 == pytest.approx(logs, rel=1e-5)
+    np.testing.assert_allclose(values2, values, rtol=1e-5, atol=1e-6)

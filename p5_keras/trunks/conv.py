@@ -13,8 +13,8 @@ _NORMS = ("batch", "group", "none")
 class Conv(Trunk):
     """3x3 convolutions, halving the map and widening it stage by stage.
 
-    The stem is one convolution at full resolution and `depth` at half; then each of
-    the stages "P2" to "P5" halves the map and applies `depth` convolutions.
+    The stem is one convolution at full resolution and one at half; then each of the
+    stages "P2" to "P5" halves the map and applies `depth` convolutions.
 
     Args:
         width: Channels of the stem; stage k has `width * 2^(k-1)`, at most
@@ -55,8 +55,7 @@ class Conv(Trunk):
             if level == 2:
                 x = layers.Rescaling(1 / 127.5, offset=-1.0)(x)
                 x = self._conv(x, self.width // 2 or 1)
-                for i in range(self.depth):
-                    x = self._conv(x, self.width, strides=2 if i == 0 else 1)
+                x = self._conv(x, self.width, strides=2)
             for i in range(self.depth):
                 x = self._conv(x, width, strides=2 if i == 0 else 1)
             if self.dropout and level >= self.levels - 1:

@@ -255,7 +255,7 @@ def test_shapes_agree(case):
     task = adapted(case)
     model = build(task)
     label, weight = read(task, example(case))
-    output = model.predict(example(case)["image"], verbose=0)["answer"]
+    output = model(example(case)["image"], training=False)["answer"]
 
     prior = task.prior(label, weight)
     assert prior.shape == output.shape[1:]
@@ -384,7 +384,7 @@ def test_draw_takes_truth_and_prediction(case):
 
     task = adapted(case)
     model = build(task)
-    output = model.predict(example(case)["image"], verbose=0)["answer"]
+    output = model(example(case)["image"], training=False)["answer"]
     figure, axes = pyplot.subplots()
     try:
         for fields in (task.truth(case.label), task.decode(output)):
@@ -420,7 +420,7 @@ def test_pooling(pool, pooled):
     head = task.build({"P2": keras.Input((2, 1, 2))}, (8, 8, 1))
     head.layers[-1].set_weights([np.eye(len(pooled)), np.zeros(len(pooled))])
     feature = floats([[[[0, 2]], [[6, 4]]]])
-    found = head.predict({"P2": feature}, verbose=0)
+    found = head({"P2": feature}, training=False)
     np.testing.assert_allclose(found, [pooled])
 
 
@@ -461,6 +461,22 @@ def test_a_map_reads_the_features_that_it_is_told():
     model = build(task, (16, 24, 3))
     assert [x.name for x in model.get_layer("depth").inputs] == ["P3"]
     assert model.output["depth"].shape == (None, 16, 24, 1)
+
+
+@pytest.mark.parametrize("features", [["P2", "P3"], ["P3", "P2"]])
+def test_a_map_is_as_fine_as_its_finest_feature_and_stays_in_place(features):
+    task = Segmentation("mask", num_classes=2, width=4, features=features)
+    shapes = {"P2": keras.Input((8, 12, 3)), "P3": keras.Input((4, 6, 5))}
+    head = task.build(shapes, (32, 48, 1))
+    zeros = {n: np.zeros((1, *x.shape[1:]), "float32") for n, x in shapes.items()}
+    spot = {n: x.copy() for n, x in zeros.items()}
+    spot["P2"][0, 5, 2] = 10.0
+    one, two = (np.array(head(x, training=False)) for x in (zeros, spot))
+    rows, columns = np.nonzero((one != two).any(axis=-1)[0])
+    # The cell's 4 pixels each way, a cell more for the smoothing, and 2 pixels of the
+    # neighbours' transposed convolution.
+    assert (rows.min(), rows.max()) == (20 - 4 - 2, 23 + 4 + 2)
+    assert (columns.min(), columns.max()) == (8 - 4 - 2, 11 + 4 + 2)
 
 
 def test_a_map_needs_maps():

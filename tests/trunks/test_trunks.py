@@ -146,8 +146,8 @@ def test_config_and_repr(case):
     assert type(trunk.copy()) is type(trunk)
 
 
-@pytest.mark.parametrize("name", ["conv-batch", "cut-mobilenet", "dense"])
-def test_a_model_on_it_trains_all_its_weights(name, tmp_path):
+@pytest.mark.parametrize("name", ["conv-short", "cut", "dense"])
+def test_a_model_on_it_trains_and_is_saved(name, tmp_path):
     case = CASES[name]
     task = p5.tasks.Regression("y", mean=[0.0], std=[1.0])
     model = p5.build_model(case.make(), [task], case.input_shape)
@@ -163,7 +163,7 @@ def test_a_model_on_it_trains_all_its_weights(name, tmp_path):
     assert all(changed)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    one, two = (m.predict(x, verbose=0)["y"] for m in (model, loaded))
+    one, two = (m(x, training=False)["y"] for m in (model, loaded))
     np.testing.assert_array_equal(one, two)
 
 
