@@ -15,9 +15,8 @@ import p5_keras as p5
 FLAGS = flags.FLAGS
 flags.DEFINE_string("recipe", "quickstart", "Name of a file in models/, or a path.")
 flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<recipe>.")
-flags.DEFINE_enum(
-    "mode", "train", ["train", "eval", "predict", "export", "summary"], "What to do."
-)
+MODES = ["train", "eval", "predict", "export", "summary"]
+flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
 flags.DEFINE_string("data_dir", None, "Folder with a local copy of the data.")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")
@@ -34,11 +33,12 @@ flags.DEFINE_bool("export", True, "Export a SavedModel after training.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
 flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
-FLAGS.set_default("verbosity", logging.WARNING)
 
 
 def main(argv: list[str]) -> None:
     """Reads the flags and does what --mode says."""
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
     if argv[1:]:
         raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
     recipe = p5.recipe.load(FLAGS.recipe)

@@ -5,12 +5,12 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses, objective
 from p5_keras.averaging import averaged_weights
+from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.naming import check_keys, check_labels
 from p5_keras.task import Task
 
@@ -225,7 +225,7 @@ class MultiTaskModel(keras.Model):
         Keras clips every replica's gradient and then adds them up. Here they are
         added first; what the optimizer then does to its share changes nothing more.
         """
-        optimizer = self.optimizer
+        optimizer: Any = self.optimizer
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         replicas = self.distribute_strategy.num_replicas_in_sync
         clips = (inner.clipnorm, inner.clipvalue, inner.global_clipnorm)
@@ -270,26 +270,7 @@ class MultiTaskModel(keras.Model):
         as_dict = kwargs.pop("return_dict", False)
         with averaged_weights(self):
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
-            evaluators = {t.name: t.evaluator() for t in self.tasks}
-            evaluators = {name: e for name, e in evaluators.items() if e is not None}
-            if evaluators:
-                if not isinstance(x, tf.data.Dataset):
-                    weight = kwargs.get("sample_weight")
-                    data = (x, y) if weight is None else (x, y, weight)
-                    x = tf.data.Dataset.from_tensor_slices(data)
-                    x = x.batch(kwargs.get("batch_size") or 32)
-                if kwargs.get("steps"):
-                    x = x.take(kwargs["steps"])
-                for batch in self.predictions(x):
-                    for name, evaluator in evaluators.items():
-                        evaluator.update(
-                            batch["label"][name],
-                            batch["weight"][name],
-                            batch["fields"][name],
-                        )
-        for name, evaluator in evaluators.items():
-            for key, value in evaluator.result().items():
-                logs[f"{name}_{key}"] = float("nan") if value is None else value
+            logs |= whole_set_metrics(self, x, y, **kwargs)
         return logs if as_dict else list(logs.values())
 
     def predictions(self, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:
@@ -302,26 +283,7 @@ class MultiTaskModel(keras.Model):
             `{"x": ..., "label": {task: ...}, "weight": {task: ...}, "fields": {task:
             {field: ...}}}`, the fields as the task's `decode` names them.
         """
-        strategy = self.distribute_strategy
-        if getattr(self, "_decode_function", None) is None:
-
-            @tf.function(reduce_retracing=True)
-            def decode(x: Tensor) -> Any:
-                return self.decode(self(x, training=False))
-
-            self._decode_function = decode
-
-        def whole(value: Any) -> np.ndarray:
-            parts = strategy.experimental_local_results(value)
-            return np.concatenate([part.numpy() for part in parts])
-
-        for data in strategy.experimental_distribute_dataset(dataset):
-            fields = strategy.run(self._decode_function, (data[0],))
-            data, fields = tf.nest.map_structure(whole, (data, fields))
-            x, label, weight = keras.utils.unpack_x_y_sample_weight(data)
-            if weight is None:
-                weight = {n: np.ones(len(v), "float32") for n, v in label.items()}
-            yield {"x": x, "label": label, "weight": weight, "fields": fields}
+        return predictions(self, dataset)
 
     def decode(self, outputs: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
         """Turns raw outputs into what a person wants, by task and field."""

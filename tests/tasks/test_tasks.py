@@ -585,9 +585,9 @@ def test_multi_label_by_hand():
     np.testing.assert_array_equal(task.truth(label)["label"], [[1, 1, -1]])
     assert task.draw(None, {"label": np.array([1, -1, 1])}) == "red, old"
     assert task.draw(None, {"label": np.array([0, 0, -1])}) == "none"
-    # Log-odds of (1 + 1/2) / 3 and (2 + 1/2) / 3.
-    prior = task.prior(floats([[1, 1, 0], [0, 1, 0]]), floats([1, 1]))
-    np.testing.assert_allclose(prior, [0, np.log(5), -np.log(5)], atol=1e-6)
+    # Log-odds of (1 + 1/2) / 3, (2 + 1/2) / 3 and, of one known label, (1/2) / 2.
+    prior = task.prior(floats([[1, 1, 0], [0, 1, NAN]]), floats([1, 1]))
+    np.testing.assert_allclose(prior, [0, np.log(5), -np.log(3)], atol=1e-6)
 
 
 def test_binary_captions():
