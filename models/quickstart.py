@@ -13,8 +13,8 @@ class Config(p5.recipe.Config):
     """What this recipe decides."""
 
     trunk: p5.Trunk = p5.trunks.Conv(width=32, depth=2, levels=4)
-    epochs: int = 8
-    scenes: int = 14_000  # new scenes each epoch
+    epochs: int = 6
+    scenes: int = 16_000  # new scenes each epoch
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2

@@ -53,7 +53,7 @@ class MultiTaskModel(keras.Model):
             )
         self.tasks = tuple(tasks)
         self.trunk_l2, self.head_l2 = trunk_l2, head_l2
-        check_keys("outputs", self.output_names, self.task_names)
+        check_keys("outputs", self.output, self.task_names)
 
     def compile(
         self,

@@ -171,6 +171,15 @@ def test_a_model_needs_tasks_and_positive_rates():
         build(head_l2=-0.1)
 
 
+def test_outputs_are_keyed_by_task():
+    inputs = keras.Input((2,))
+    x = layers.Dense(2)(inputs)
+    model = p5.MultiTaskModel(inputs, {"kind": x, "size": x}, tasks=tasks())
+    assert list(model.output) == ["kind", "size"]
+    with pytest.raises(ValueError, match=r"`outputs`.*Did you mean 'size'.*'sise'"):
+        p5.MultiTaskModel(inputs, {"kind": x, "sise": x}, tasks=tasks())
+
+
 def test_it_is_a_functional_keras_model():
     model = build()
     assert isinstance(model, keras.Model)

@@ -56,6 +56,9 @@ class Cut(Trunk):
             )
         model = keras.models.clone_model(self.model) if self._fresh else self.model
         self._fresh = True
+        for layer in model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True  # replicas equal one device
         start, stages = model.inputs[0], {}
         for feature, layer in self.cuts.items():
             end = model.get_layer(layer).output
