@@ -16,6 +16,8 @@ from p5_keras import catalog
 from p5_keras.naming import did_you_mean
 from p5_keras.trunk import Trunk
 
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -127,7 +129,14 @@ def configure(
             config = dataclasses.replace(config, **{field: value})
     fields = {field.name for field in dataclasses.fields(config)}
     flags = {k: v for k, v in (given or {}).items() if k in fields and v is not None}
-    return dataclasses.replace(config, **flags)
+    config = dataclasses.replace(config, **flags)
+    if config.precision not in PRECISIONS:
+        raise ValueError(
+            f"`precision` must be one of {PRECISIONS}."
+            f"{did_you_mean(config.precision, PRECISIONS)} "
+            f"Received: precision={config.precision!r}"
+        )
+    return config
 
 
 def describe(config: Config) -> dict[str, Any]:

@@ -199,6 +199,7 @@ def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
         (["--recipe", TINY, "--set=trunk.width=0"], "Received: width=0"),
         (["--recipe", TINY, "--set", "epochs"], "must be name=value"),
         (["--recipe", TINY, "epochs=3"], "Arguments must be --flags"),
+        (["--recipe", TINY, "--precision=float31"], "Did you mean 'float32'?"),
         (["--recipe", TINY, "--batch_size=0"], "`batch_size` is global"),
         (["--recipe", TINY, "--mode=eval"], "must hold a trained model"),
         (["--recipe", TINY, "--mode=predict"], "must hold a trained model"),
@@ -219,7 +220,7 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path):
     [
         ("--epoch=3", "Did you mean: epochs"),
         ("--epochs=three", "flag --epochs=three"),
-        ("--precision=float31", "flag --precision=float31"),
+        ("--strategy=mirored", "flag --strategy=mirored"),
         ("--mode=trian", "flag --mode=trian"),
     ],
 )
