@@ -1,4 +1,12 @@
-"""Blood cells in photographs: boxes, counts and presence of three kinds."""
+"""Blood cells in photographs: boxes, counts and presence of three kinds.
+
+Data: the public BCCD set, `datasets/blood_cells`; 205 photographs to train on.
+Command: `python train.py --recipe=blood_cells`, with `--data_dir=FOLDER` for a local
+copy. On the test split, mean ± standard deviation over seeds 0 to 2, from random
+weights: boxes mAP@0.5 0.810 ± 0.016 (prior boxes: 0.018), error of the counts 1.205 ±
+0.077 (mean predictor: 1.381), presence accuracy 0.917 ± 0.009 (majority: 0.815). A run
+takes 12 minutes of CPU time; see docs/results.md.
+"""
 
 import dataclasses
 

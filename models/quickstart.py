@@ -1,10 +1,10 @@
 """Handwritten digits in scenes: five tasks on one trunk, in minutes on two cores.
 
 Data: `datasets/digit_scenes`, composed from the handwriting that scikit-learn carries.
-Command: `python train.py`. On unseen handwriting, mean ± standard deviation over seeds 0
-to 2: digit accuracy 0.951 ± 0.003, count accuracy 0.996 ± 0.002, ink error 0.211 ± 0.007
-percent points, mask mIoU 0.929 ± 0.001, boxes mAP@0.5 0.943 ± 0.003. The whole command
-takes 4 min 36 s on two cores with nothing else running; docs/results.md has the rest.
+Command: `python train.py`. On unseen handwriting, mean ± standard deviation over seeds
+0 to 2: digit accuracy 0.951 ± 0.003, count accuracy 0.996 ± 0.002, ink error 0.211 ±
+0.007 percent points, mask mIoU 0.929 ± 0.001, boxes mAP@0.5 0.943 ± 0.003. The whole
+command takes 4 min 36 s on two cores with nothing else running; see docs/results.md.
 """
 
 import dataclasses
