@@ -83,7 +83,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.score, self.patience, self.save_seconds = score, patience, save_seconds
         self.progress = Progress()
         self._manager: Any = None
-        self._offset = 0
 
     @property
     def best_path(self) -> pathlib.Path:
@@ -124,13 +123,13 @@ class Checkpoints(keras.callbacks.Callback):
         while (
             self.progress.step < epochs * steps_per_epoch and not self.progress.stopped
         ):
-            epoch, self._offset = divmod(self.progress.step, steps_per_epoch)
+            epoch, offset = divmod(self.progress.step, steps_per_epoch)
             model.fit(
                 batches(self.progress.step),
                 initial_epoch=epoch,
                 # Only the first epoch after a restart is a partial one.
-                epochs=epoch + 1 if self._offset else epochs,
-                steps_per_epoch=steps_per_epoch - self._offset,
+                epochs=epoch + 1 if offset else epochs,
+                steps_per_epoch=steps_per_epoch - offset,
                 callbacks=callbacks,
                 **kwargs,
             )

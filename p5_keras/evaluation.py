@@ -10,6 +10,7 @@ import tensorflow as tf
 from p5_keras.data.labels import Labels
 from p5_keras.model import MultiTaskModel
 from p5_keras.task import Task
+from p5_keras.tasks import Classification
 
 Logs = dict[str, float]
 
@@ -121,8 +122,8 @@ def assess(
             trivial = {k: v.numpy() for k, v in decode[task.name](output).items()}
             pair = [task.example_scores(label, f)[present] for f in (fields, trivial)]
             scores[task.name].append(np.stack(pair))
-            if task.kind == "classification":
-                n = len(task.class_names)  # type: ignore[attr-defined]
+            if isinstance(task, Classification):
+                n = len(task.class_names)
                 table = confusions.setdefault(task.name, np.zeros((n, n), int))
                 np.add.at(table, (label[present], fields["label"][present]), 1)
         truth = {t.name: t.truth(batch["label"][t.name]) for t in model.tasks}

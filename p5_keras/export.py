@@ -27,7 +27,7 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: The keys of two tasks clash.
     """
-    sample = {t.name: tf.zeros([1, *t_shape(model, t.name)]) for t in model.tasks}
+    sample = {t.name: tf.zeros([1, *_raw_shape(model, t.name)]) for t in model.tasks}
     keys = [f"{t}_{f}" for t, fields in model.decode(sample).items() for f in fields]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
@@ -52,6 +52,6 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     archive.write_out(os.fspath(path), verbose=False)
 
 
-def t_shape(model: MultiTaskModel, task: str) -> tuple[int, ...]:
+def _raw_shape(model: MultiTaskModel, task: str) -> tuple[int, ...]:
     """Returns the shape of a task's raw output, without the batch axis."""
     return tuple(model.get_layer(task).output.shape[1:])

@@ -11,7 +11,7 @@ from keras import ops
 from p5_keras import losses, objective
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
-from p5_keras.naming import check_keys, check_labels
+from p5_keras.naming import check_argument, check_keys, check_labels
 from p5_keras.task import Task
 
 Tensor = Any
@@ -81,21 +81,10 @@ class MultiTaskModel(keras.Model):
             ValueError: A key is not the name of a task, or a weight is negative.
         """
         names = self.task_names
-        for what, given in (
-            ("loss", loss),
-            ("loss_weights", loss_weights),
-            ("metrics", metrics),
-        ):
-            if given is None:
-                continue
-            if not isinstance(given, dict):
-                raise ValueError(
-                    f"`{what}` must be a dict keyed by task, {names}. "
-                    f"Received: {what}={given!r}"
-                )
-            # Losses and metrics that are left out are the tasks' own.
-            filled = {} if what == "loss_weights" else dict.fromkeys(names)
-            check_keys(what, {**filled, **given}, names)
+        check_argument("loss_weights", loss_weights, names)
+        # Losses and metrics that are left out are the tasks' own.
+        check_argument("loss", loss, names, partial=True)
+        check_argument("metrics", metrics, names, partial=True)
         loss, metrics = loss or {}, metrics or {}
         self._task_losses = {
             task.name: task.training_loss(loss.get(task.name))

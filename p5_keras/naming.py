@@ -40,6 +40,30 @@ def check_keys(what: str, received: Iterable[str], known: Iterable[str]) -> None
         )
 
 
+def check_argument(
+    what: str, given: Any, tasks: list[str], partial: bool = False
+) -> None:
+    """Checks an argument of `compile` that is keyed by task; `None` is left alone.
+
+    Args:
+        what: Name of the argument.
+        given: Its value.
+        tasks: Names of the tasks.
+        partial: Whether tasks may be left out.
+
+    Raises:
+        ValueError: It is not a dict, or a key is unknown or missing.
+    """
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        raise ValueError(
+            f"`{what}` must be a dict keyed by task, {tasks}. "
+            f"Received: {what}={given!r}"
+        )
+    check_keys(what, {**(dict.fromkeys(tasks) if partial else {}), **given}, tasks)
+
+
 def check_names(tasks: Iterable[str], taken: Iterable[str]) -> None:
     """Checks that task names are unique, usable, and not a trunk layer's.
 

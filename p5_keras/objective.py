@@ -15,6 +15,8 @@ def l2_penalty(rate: float, variables: Iterable[keras.Variable]) -> Tensor:
     A kernel has two or more axes: neither bias nor normalisation is penalised.
     """
     total = ops.zeros(())
+    if not rate:
+        return total
     for kernel in variables:
         if len(kernel.shape) > 1:
             total = total + ops.sum(ops.square(ops.cast(kernel, "float32")))

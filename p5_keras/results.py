@@ -32,7 +32,7 @@ def finish(
         progress: How training went.
         decided: All that was decided, by name.
         val: Validation batches.
-        test: Test batches; this is the one place that sees them.
+        test: Test batches; nothing else measures on them.
         priors: Raw outputs of the trivial predictor.
 
     Returns:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras import losses
+from p5_keras.naming import did_you_mean
 
 Tensor = Any
 Features = dict[str, Any]
@@ -201,8 +202,6 @@ class Task:
         Raises:
             ValueError: There is no such field.
         """
-        from p5_keras.naming import did_you_mean
-
         value: Any = example
         for part in path.split("/"):
             if not isinstance(value, dict) or part not in value:

@@ -1,12 +1,8 @@
 """What is known of the labels before training: statistics, and what is wrong."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import tensorflow as tf
 
-from p5_keras.data.pipeline import evaluation
-from p5_keras.data.source import Source
 from p5_keras.task import Task
 
 Labels = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -74,22 +70,3 @@ def check(tasks: list[Task], dataset: tf.data.Dataset) -> None:
             raise ValueError("The inputs must be finite. Received: NaN or infinity")
         for task in tasks:
             task.check(labels[task.name].numpy(), weights[task.name].numpy())
-
-
-def prepare(
-    sources: Sequence[Source], tasks: list[Task], batch_size: int
-) -> tuple[Labels, tf.data.Dataset, tf.data.Dataset]:
-    """Checks every label of three splits and lets the tasks adapt to the first.
-
-    Args:
-        sources: Training, validation and test source.
-        tasks: The tasks.
-        batch_size: Global batch size.
-
-    Returns:
-        The training labels, and batches of the validation and the test split.
-    """
-    train, val, test = (evaluation(s, tasks, batch_size) for s in sources)
-    for dataset in (train, val, test):
-        check(tasks, dataset)
-    return adapt(tasks, train), val, test

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from p5_keras import catalog
 from p5_keras.naming import did_you_mean
-from p5_keras.task import Task
 
 Example = dict[str, Any]
 
@@ -140,50 +139,6 @@ def from_tfds(
         return tf.nest.map_structure(lambda t: tf.gather(t, indices), batch)
 
     return Source(count, read, **kwargs)
-
-
-def load(
-    name: str,
-    tasks: list[Task],
-    image_size: int | tuple[int, int] | None = None,
-    batch_size: int = 32,
-    splits: tuple[str, str, str] = ("train", "validation", "test"),
-    seed: int = 0,
-    manual_dir: str | None = None,
-    maps: Iterable[str] = (),
-    transform: Callable[[Example], Example] | None = None,
-    augment: Callable[[Example, tf.Tensor], Example] | None = None,
-    **kwargs: Any,
-) -> tuple[tf.data.Dataset, tf.data.Dataset, tf.data.Dataset]:
-    """Loads a data set for some tasks, adapts them to it, and checks its labels.
-
-    Args:
-        name: Name of the data set; see `builder`.
-        tasks: The tasks; they learn their statistics from the training split.
-        image_size: See `from_tfds`.
-        batch_size: Global batch size.
-        splits: TFDS names of the training, validation and test splits.
-        seed: Seed of the order and the augmentation.
-        manual_dir: See `builder`.
-        maps: See `from_tfds`.
-        transform: See `Source`.
-        augment: See `Source`.
-        **kwargs: Arguments of the builder.
-
-    Returns:
-        Batches `(x, y, sample_weight)` for training (one epoch, in a new order each
-        time), validation and test.
-    """
-    from p5_keras.data import labels, pipeline
-
-    found = builder(name, manual_dir, **kwargs)
-    sources = [
-        from_tfds(found, s, image_size, maps, transform=transform, augment=augment)
-        for s in splits
-    ]
-    _, validation, test = labels.prepare(sources, tasks, batch_size)
-    train = pipeline.training(sources[0], tasks, batch_size, seed, start=None)
-    return train, validation, test
 
 
 def _padding(spec: Any, name: str = "") -> Any:
