@@ -2,12 +2,14 @@
 
 from p5_keras.data.augment import Augment
 from p5_keras.data.labels import adapt, check, collect
+from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.pipeline import evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import load, prepare
 
 __all__ = [
     "Augment",
+    "Mixture",
     "Source",
     "adapt",
     "builder",
@@ -16,6 +18,7 @@ __all__ = [
     "evaluation",
     "from_tfds",
     "load",
+    "mix",
     "prepare",
     "steps_per_epoch",
     "training",

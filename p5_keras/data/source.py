@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from p5_keras import catalog
 from p5_keras.naming import did_you_mean
+from p5_keras.task import Task
 
 Example = dict[str, Any]
+Batch = tuple[Any, dict[str, Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,15 @@ class Source:
         transform: From a batch of examples to one, applied always: value fixes, and
             labels derived from others.
         augment: From one example and a seed `(2,)` to one, applied in training.
+        load: From one example to one, applied in parallel before `augment`: reads
+            what is still in files, such as pictures.
     """
 
     size: int
     read: Callable[[tf.Tensor, tf.Tensor], Example]
     transform: Callable[[Example], Example] | None = None
     augment: Callable[[Example, tf.Tensor], Example] | None = None
+    load: Callable[[Example], Example] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -49,6 +54,30 @@ class Source:
     def first(self, size: int) -> "Source":
         """Returns a source of the first examples only."""
         return replace(self, size=min(self.size, size))
+
+    def batch(self, tasks: list[Task], example: Example) -> Batch:
+        """Turns a batch of examples into input, labels and weights.
+
+        Args:
+            tasks: The tasks that read labels.
+            example: A batch of examples, loaded and augmented.
+
+        Returns:
+            `(x, y, sample_weight)`, dicts of labels and weights by task.
+        """
+        if self.transform is not None:
+            example = self.transform(example)
+        x = tf.cast(example["image" if "image" in example else "input"], tf.float32)
+        labels, weights = {}, {}
+        for task in tasks:
+            labels[task.name], weights[task.name] = task.target(example)
+        return x, labels, weights
+
+
+def shuffled(index: Any, size: int, seed: Any, epoch: Any) -> tf.Tensor:
+    """Returns where a number in 0..size-1 goes in the order of an epoch."""
+    order = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.index_shuffle(index, seed=order, max_index=size - 1)
 
 
 def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:

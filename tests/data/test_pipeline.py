@@ -192,3 +192,52 @@ def test_an_image_is_the_input_where_there_is_one():
     x, _, _ = batches(p5.data.evaluation(made, TASKS, 2), 1)[0]
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, np.full((2, 2, 2, 1), 3))
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_see_disjoint_shares_of_each_global_batch(workers):
+    def training(shard):
+        return batches(p5.data.training(source(10), TASKS, 4, 5, shard=shard), 6)
+
+    whole = training((0, 1))
+    shares = [training((worker, workers)) for worker in range(workers)]
+    for step, (x, _, _) in enumerate(whole):
+        together = np.concatenate([share[step][0] for share in shares])
+        np.testing.assert_array_equal(together, x)
+
+
+def test_workers_evaluate_every_example_once():
+    parts = [p5.data.evaluation(source(10), TASKS, 4, (w, 2)) for w in range(2)]
+    seen = [
+        int(x[i, 0])
+        for part in parts
+        for x, _, weights in part
+        for i in np.flatnonzero(weights["number"])
+    ]
+    assert sorted(seen) == list(range(10))
+
+
+@pytest.mark.parametrize("shard", [(2, 2), (-1, 2), (0, 3), (0, 0)])
+def test_shards_must_be_equal(shard):
+    with pytest.raises(ValueError, match=r"^`shard` must be \(worker, workers\), with"):
+        p5.data.training(source(), TASKS, 4, shard=shard)
+
+
+def test_files_are_loaded_before_augmentation_and_for_evaluation():
+    def load(example):
+        assert example["number"].shape == ()
+        return {**example, "input": example["input"] * 2}
+
+    loaded = source(8, load=load)
+    for make in (p5.data.training, p5.data.evaluation):
+        for x, y, _ in batches(make(loaded, TASKS, 4), 2):
+            np.testing.assert_array_equal(x[:, 0], 2 * y["number"])
+    both = p5.data.training(source(8, load=load, augment=noise), TASKS, 4)
+    ((x, y, _),) = batches(both, 1)
+    assert ((x[:, 0] > 2 * y["number"]) & (x[:, 0] < 2 * y["number"] + 1)).all()
+
+
+def test_without_determinism_an_epoch_still_has_every_example():
+    dataset = p5.data.training(source(8, augment=noise), TASKS, 4, deterministic=False)
+    seen = np.concatenate([y["number"] for _, y, _ in batches(dataset, 2)])
+    assert sorted(seen) == list(range(8))

@@ -1,0 +1,268 @@
+"""Pictures sorted into folders: `PATH/<class>/…` or `PATH/<split>/<class>/…`."""
+
+import os
+import pathlib
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+
+from p5_keras.data.image_file import EXTENSIONS
+from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.naming import did_you_mean
+
+#: Names of folders that are splits, in any case.
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval"), "test"),
+}
+
+_SUFFIXES = frozenset(suffix for group in EXTENSIONS.values() for suffix in group)
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+# What systems leave behind in folders and archives.
+_CLUTTER = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"))
+_LAYOUT = (
+    "PATH/<class>/… or PATH/train/<class>/… with folders for validation and test "
+    "beside train"
+)
+
+
+def load(
+    path: str,
+    problems: Problems,
+    *,
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    label: str = "class",
+) -> Records:
+    """Reads a folder of pictures sorted into folders by class.
+
+    Pictures lie at any depth below the folder of their class. Splits are folders named
+    train or training, val, valid, validation or dev, test, testing or eval, in any
+    case; what is missing of them is cut from the training pictures. One folder around
+    the splits is entered. Links are followed.
+
+    Args:
+        path: The folder.
+        problems: Takes what is wrong with the set.
+        split: Shares of training, validation and test pictures, for each class, where
+            the folders do not say.
+        label: Name of the field that holds the class.
+
+    Returns:
+        The pictures, with one field of kind "class"; the names of the classes are
+        those of the folders, sorted.
+
+    Raises:
+        ValueError: The path or its layout is wrong, or there is only one class.
+    """
+    if not label or label in ("image", "input"):
+        raise ValueError(
+            "`label` must be a name, and neither 'image' nor 'input', which are the "
+            f"pictures' own. Received: label={label!r}"
+        )
+    root = _folder(path)
+    top, roots = _splits(root, path)
+    if not roots:
+        _check_classes(top, path)
+    images, names, classes, given = [], [], [], []
+    for part, folder in roots.items() or [("", top)]:
+        folders, files = _entries(folder)
+        _note_others(files, problems, beside=True)
+        for class_folder in folders:
+            pictures, others = _pictures(class_folder)
+            _note_others(others, problems)
+            where = class_folder.relative_to(top).as_posix()
+            if not pictures:
+                problems.note(f"class folder {where!r} holds no picture")
+            for picture in pictures:
+                if reason := _fault(picture):
+                    problems.bad(_printable(picture), reason)
+                    continue
+                images.append(str(picture))
+                names.append(picture.relative_to(top).as_posix())
+                # Macintosh archives write é as two characters, others as one.
+                classes.append(unicodedata.normalize("NFC", class_folder.name))
+                given.append(part)
+    if roots:
+        _note_unused(top, roots, problems)
+    class_names = sorted(set(classes))
+    if len(class_names) < 2:
+        raise ValueError(
+            f"`path` must hold pictures of two classes or more, as {_LAYOUT}."
+            f"{_inner_hint(top, roots)} Received: path={path!r}, classes with "
+            f"pictures: {class_names}"
+        )
+    splits = split_examples(names, given if roots else None, classes, split)
+    ids = np.searchsorted(class_names, classes).astype("int64")
+    for i in np.setdiff1d(np.arange(len(class_names)), ids[splits == "train"]):
+        problems.note(f"class {class_names[i]!r} has no picture in training")
+    return Records(
+        name=root.name,
+        splits=splits,
+        fields={label: Field("class", tuple(class_names))},
+        columns={label: ids},
+        images=np.array(images),
+        problems=problems,
+    )
+
+
+def _folder(path: str) -> pathlib.Path:
+    """Returns the folder of a user's path, absolute, links left as they are."""
+    folder = pathlib.Path(os.path.abspath(os.path.expanduser(path)))
+    if path and folder.is_dir():
+        return folder
+    hint = ""
+    if folder.suffix.lower() in _ARCHIVES and folder.is_file():
+        hint = " It is an archive: unpack it first."
+    elif path and folder.exists():
+        hint = " It is a file."
+    elif path and folder.parent.is_dir():
+        hint = did_you_mean(folder.name, [p.name for p in _entries(folder.parent)[0]])
+    raise ValueError(f"`path` must be a folder.{hint} Received: path={path!r}")
+
+
+def _splits(
+    root: pathlib.Path, path: str
+) -> tuple[pathlib.Path, dict[str, pathlib.Path]]:
+    """Returns the folder around the splits and each split's; none for classes alone."""
+    found = _split_folders(root, path)
+    folders, _ = _entries(root)
+    if not found and len(folders) == 1:
+        inner = _split_folders(folders[0], path)
+        if inner:
+            root, found = folders[0], inner
+    if found and "train" not in found:
+        raise ValueError(
+            f"`path` must hold training pictures, as {_LAYOUT}. Received: "
+            f"path={path!r}, with only {sorted(f.name for f in found.values())}"
+        )
+    return root, found
+
+
+def _split_folders(root: pathlib.Path, path: str) -> dict[str, pathlib.Path]:
+    """Returns the folders that are splits: so named, and with folders of classes.
+
+    A folder "train" of pictures alone may be the class of trains.
+    """
+    found: dict[str, pathlib.Path] = {}
+    for folder in _entries(root)[0]:
+        name = SPLITS.get(folder.name.casefold())
+        if name is None or not _entries(folder)[0]:
+            continue
+        if name in found:
+            raise ValueError(
+                f"`path` must hold one folder for each split. Received: path={path!r}, "
+                f"with {found[name].name!r} and {folder.name!r}"
+            )
+        found[name] = folder
+    return found
+
+
+def _check_classes(top: pathlib.Path, path: str) -> None:
+    """Refuses a folder without class folders."""
+    folders, files = _entries(top)
+    pictures = sum(f.suffix.lower() in _SUFFIXES for f in files)
+    if not folders:
+        raise ValueError(
+            f"`path` must hold a folder for each class, as {_LAYOUT}. Received: "
+            f"path={path!r}, with {pictures} pictures and no folder"
+        )
+    if all(folder.name.casefold() in SPLITS for folder in folders):
+        raise ValueError(
+            f"Each split must hold a folder for each class, as {_LAYOUT}. Received: "
+            f"path={path!r}, with no folder in {sorted(f.name for f in folders)}"
+        )
+
+
+def _inner_hint(top: pathlib.Path, roots: dict[str, pathlib.Path]) -> str:
+    """Says which folder to give where the classes lie one level deeper."""
+    folders, _ = _entries(top)
+    if roots or len(folders) != 1 or len(_entries(folders[0])[0]) < 2:
+        return ""
+    return f" If the classes are the folders in {folders[0].name!r}, give that one."
+
+
+def _note_unused(
+    top: pathlib.Path, roots: dict[str, pathlib.Path], problems: Problems
+) -> None:
+    """Notes what lies beside the splits."""
+    folders, files = _entries(top)
+    for folder in folders:
+        if folder not in roots.values():
+            known = folder.name.casefold() in SPLITS
+            why = "without class folders" if known else "beside the splits"
+            problems.note(f"folder {folder.name!r} {why}, ignored")
+    _note_others(files, problems, beside=True)
+
+
+def _note_others(
+    files: list[pathlib.Path], problems: Problems, beside: bool = False
+) -> None:
+    pictures = sum(f.suffix.lower() in _SUFFIXES for f in files) if beside else 0
+    problems.note("pictures beside class folders, left out", pictures)
+    problems.note("files that are no pictures", len(files) - pictures)
+
+
+def _pictures(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the pictures and the other files at any depth, in a fixed order."""
+    # A link to what the folder lies in would bring in every other class.
+    around = {os.path.realpath(outer) for outer in folder.parents}
+    found = list(_walk(folder, around))
+    return (
+        [file for file in found if file.suffix.lower() in _SUFFIXES],
+        [file for file in found if file.suffix.lower() not in _SUFFIXES],
+    )
+
+
+def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
+    real = os.path.realpath(folder)
+    if real in seen:  # a link to a folder that is being read, or has been
+        return
+    seen.add(real)
+    folders, files = _entries(folder)
+    yield from files
+    for inner in folders:
+        yield from _walk(inner, seen)
+
+
+def _entries(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the folders and the files of a folder, sorted, without hidden ones.
+
+    Raises:
+        ValueError: The folder cannot be listed, or holds a folder with a name that
+            is not UTF-8.
+    """
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted((e.name, os.path.isdir(e)) for e in scan)
+    except OSError as error:
+        raise ValueError(
+            f"Every folder must be readable ({error.strerror}). "
+            f"Received: {_printable(folder)!r}"
+        ) from error
+    folders: list[pathlib.Path] = []
+    files: list[pathlib.Path] = []
+    for name, is_folder in entries:
+        if name[0] == "." or name in _CLUTTER:
+            continue
+        entry = folder / name
+        (folders if is_folder else files).append(entry)
+        if is_folder and _printable(entry) != str(entry):
+            raise ValueError(
+                f"A folder's name must be UTF-8. Received: {_printable(entry)!r}"
+            )
+    return folders, files
+
+
+def _fault(picture: pathlib.Path) -> str:
+    """Returns why a picture cannot be listed, or nothing."""
+    if _printable(picture) != str(picture):
+        return "its name is not UTF-8"
+    if not picture.exists():  # a link to nothing
+        return "there is no such picture"
+    return "" if picture.is_file() else "it is no ordinary file"
+
+
+def _printable(path: pathlib.Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()

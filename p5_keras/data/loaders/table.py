@@ -1,0 +1,289 @@
+"""Tables: labels of pictures, or numbers and texts from which others are told."""
+
+import os
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from p5_keras.data.loaders import table_columns, table_file, table_pictures
+from p5_keras.data.loaders.folder import SPLITS
+from p5_keras.data.loaders.table_file import Table
+from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.naming import did_you_mean
+
+_SPLIT_COLUMNS = ("split", "set", "subset", "fold")
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """What each column is for."""
+
+    image: str | None
+    split: str | None
+    targets: list[str]
+    inputs: list[str]
+    forms: dict[str, str]  # of targets and inputs: "number", "truth" or "text"
+
+
+def load(
+    path: str,
+    problems: Problems,
+    *,
+    image: str | None = None,
+    image_dir: str | None = None,
+    targets: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
+    numbers: tuple[str, ...] = (),
+    split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    split_column: str | None = None,
+    delimiter: str | None = None,
+    header: bool = True,
+    missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "None", "?", "-"),
+    separator: str = "|",
+) -> Records:
+    """Reads a table, as CSV or Parquet.
+
+    A column that names pictures is found by itself; every other column is then a
+    target, unless `targets` says which. Without pictures, `targets` are told from all
+    other columns.
+
+    What a target is follows from its values. Texts are classes if at most 50 of them
+    differ, or a tenth of the rows; several labels in a cell are told by `separator`;
+    integers are classes if they are 0..k-1, 1..k (k up to 20) or any two; other numbers
+    are numbers. A target that cannot be learned is left out with a note.
+
+    Args:
+        path: The table, or a folder with one.
+        problems: Takes what is wrong with the set.
+        image: The column that names the files of pictures.
+        image_dir: The folder that these names start from; by default the table's. If
+            relative, it is looked for beside the table first.
+        targets: The columns to learn.
+        ignore: Columns that are not used at all.
+        classes: Columns that hold classes, whatever they look like.
+        numbers: Columns that hold numbers, whatever they look like.
+        split: Shares of training, validation and test rows, where the table does not
+            say.
+        split_column: The column that says the split of each row; one called split,
+            set, subset or fold with such words is found by itself.
+        delimiter: What stands between cells, "tab" for a tab; found by itself.
+        header: Whether the first row holds names; if not, they are column_0, …
+        missing: Cells that stand for a missing value.
+        separator: What stands between several labels in one cell; "" for none.
+
+    Returns:
+        The rows, with pictures or with inputs.
+
+    Raises:
+        ValueError: The path, the table or an option is wrong.
+    """
+    file = table_file.find(path)
+    table = table_file.read(file, problems, delimiter, header, missing)
+    names = list(table.columns)
+    _check_options(names, {"targets": targets, "ignore": ignore}, image, split_column)
+    _check_options(names, {"classes": classes, "numbers": numbers})
+    roles = _roles(table, image, split_column, targets, ignore, classes, numbers)
+    if image_dir is not None and roles.image is None:
+        raise ValueError(
+            "`image_dir` needs a column that names pictures; give `image`. "
+            f"Received: image_dir={image_dir!r}, columns={names}"
+        )
+
+    root = table_pictures.folder(file, image_dir)
+    table, paths = _without_faults(table, roles, root, problems)
+    fields, columns = {}, {}
+    for name in roles.targets:
+        form, values = roles.forms[name], table.columns[name]
+        found: tuple[Field, np.ndarray] | str = "it only numbers the rows"
+        asked_for = name in (*targets, *classes, *numbers)
+        if asked_for or not table_columns.count_up(values, form, table.rows):
+            found = table_columns.target(
+                values, form, name in classes, name in numbers, separator
+            )
+        if isinstance(found, str):
+            problems.note(f"column {name!r} ignored: {found}")
+        else:
+            fields[name], columns[name] = found
+    if not fields:
+        raise ValueError(
+            "A table must have a column that can be learned. "
+            f"Received: {file}, with {'; '.join(problems.notes) or 'none'}"
+        )
+
+    splits = _split(table, roles, paths, root, fields, columns, split)
+    _note_unseen(fields, columns, splits == "train", problems)
+    vectors: dict[str, np.ndarray] = {}
+    for name in roles.inputs:
+        vectors |= table_columns.inputs(
+            table.columns[name],
+            roles.forms[name],
+            name in classes,
+            name,
+            splits == "train",
+            problems,
+        )
+    if not roles.image and not vectors:
+        raise ValueError(
+            "A column must be left to tell the targets from. "
+            f"Received: targets={targets}, columns={names}"
+        )
+    return Records(
+        name=file.stem,
+        splits=splits,
+        fields=fields,
+        columns=columns,
+        images=paths.astype(str) if roles.image else None,
+        inputs=np.stack(list(vectors.values()), axis=1) if vectors else None,
+        input_names=tuple(vectors),
+        problems=problems,
+    )
+
+
+def _check_options(
+    columns: list[str],
+    several: dict[str, tuple[str, ...]],
+    image: str | None = None,
+    split_column: str | None = None,
+) -> None:
+    """Checks that options name columns, and none of them in two roles."""
+    named = {
+        "image": () if image is None else (image,),
+        "split_column": () if split_column is None else (split_column,),
+        **several,
+    }
+    first: dict[str, str] = {}
+    for option, names in named.items():
+        for name in dict.fromkeys(names):
+            if name not in columns:
+                raise ValueError(
+                    f"`{option}` must name columns of the table."
+                    f"{did_you_mean(name, columns)} Received: {name!r}, "
+                    f"columns={columns}"
+                )
+            if name in first:
+                raise ValueError(
+                    f"A column must not stand in `{first[name]}` and in `{option}`. "
+                    f"Received: {name!r} in both"
+                )
+            first[name] = option
+
+
+def _roles(
+    table: Table,
+    image: str | None,
+    split: str | None,
+    targets: tuple[str, ...],
+    ignore: tuple[str, ...],
+    classes: tuple[str, ...],
+    numbers: tuple[str, ...],
+) -> _Roles:
+    """Decides what each column is for."""
+    names = list(table.columns)
+    free = [n for n in names if n not in (*targets, *ignore, image, split)]
+    image = image or table_pictures.find_column(table, free)
+    split = split or next((n for n in free if _is_split(table, n)), None)
+    free = [n for n in free if n not in (image, split)]
+    if not image and not targets:
+        raise ValueError(
+            "`targets` must name the columns to learn, or `image` the one that names "
+            f"pictures. Received: targets=(), image=None, columns={names}"
+        )
+    chosen = list(dict.fromkeys(targets)) or free
+    for name in chosen:
+        if name in ("image", "input"):  # the keys of an example's own pictures
+            raise ValueError(
+                "A target must not be called 'image' or 'input'; rename the column, or "
+                f"put it into `ignore`. Received: targets={chosen}"
+            )
+    told_from = [] if image else free
+    forms = {
+        name: table_columns.form(table.columns[name], name, classes, numbers)
+        for name in (*chosen, *told_from)
+    }
+    return _Roles(image, split, chosen, told_from, forms)
+
+
+def _is_split(table: Table, name: str) -> bool:
+    """Whether a column is called a split, and half of its values are such words."""
+    if name.casefold() not in _SPLIT_COLUMNS:
+        return False
+    words = _words(table, name)
+    known = sum(word in SPLITS for word in words)
+    return known > 0 and 2 * known >= len(words) - words.count("")
+
+
+def _words(table: Table, name: str) -> list[str]:
+    texts = table.columns[name].cast(pa.string()).to_pylist()
+    return ["" if text is None else text.casefold() for text in texts]
+
+
+def _without_faults(
+    table: Table, roles: _Roles, root: str, problems: Problems
+) -> tuple[Table, np.ndarray]:
+    """Returns the rows that can be used, and the paths of their pictures."""
+    paths = np.full(len(table), "", object)
+    bad: dict[int, tuple[str, str]] = {}  # the first fault of each row
+    if roles.image:
+        paths, bad = table_pictures.resolve(table, roles.image, root)
+    if roles.split:
+        for row, word in enumerate(_words(table, roles.split)):
+            if word not in SPLITS:
+                reason = (
+                    f"column {roles.split!r} holds {word!r}, and splits are "
+                    f"{', '.join(SPLITS)}"
+                )
+                bad.setdefault(row, (table.where(row), reason))
+    for name, form in roles.forms.items():
+        if form == "number":
+            for row, reason in table_columns.faults(table.columns[name], name).items():
+                bad.setdefault(row, (table.where(row), reason))
+    for row in sorted(bad):
+        problems.bad(*bad[row])
+    keep = np.ones(len(table), bool)
+    keep[list(bad)] = False
+    if not keep.any():
+        raise ValueError(
+            "A table must have a row that can be used. "
+            f"Received: {table.file}, with {len(bad)} rows at fault"
+        )
+    return table.take(keep), paths[keep]
+
+
+def _split(
+    table: Table,
+    roles: _Roles,
+    paths: np.ndarray,
+    root: str,
+    fields: dict[str, Field],
+    columns: dict[str, np.ndarray],
+    ratios: tuple[float, float, float],
+) -> np.ndarray:
+    """Splits by the table's own word, or each class of the first target by ratios."""
+    given = None
+    if roles.split:
+        given = [SPLITS[word] for word in _words(table, roles.split)]
+    names = [str(row) for row in table.rows]
+    if roles.image:
+        names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
+    of_classes = [columns[n].tolist() for n, f in fields.items() if f.kind == "class"]
+    return split_examples(names, given, of_classes[0] if of_classes else None, ratios)
+
+
+def _note_unseen(
+    fields: dict[str, Field],
+    columns: dict[str, np.ndarray],
+    training: np.ndarray,
+    problems: Problems,
+) -> None:
+    """Notes classes that training has no example of."""
+    for name, field in fields.items():
+        seen = columns[name][training]
+        for i, class_name in enumerate(field.class_names):
+            of_class = seen == i if field.kind == "class" else seen[:, i] == 1
+            if not of_class.any():
+                problems.note(
+                    f"class {class_name!r} of {name!r} has no row in training"
+                )

@@ -1,0 +1,255 @@
+"""What the columns of a table hold, and their values as labels and as inputs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from p5_keras.data.records import Field, Problems
+
+#: Most different texts that are classes, unless it is a smaller share of the rows.
+MAX_TEXTS = 50
+SHARE_OF_TEXTS = 0.1
+#: Most different integers that are classes.
+MAX_INTEGERS = 20
+#: A column of so many numbers among its values is one of numbers with faults.
+_SHARE_OF_NUMBERS = 0.9
+
+_INTEGER = r"^[+-]?\d+$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
+
+
+def form(
+    values: pa.Array, name: str, classes: Iterable[str], numbers: Iterable[str]
+) -> str:
+    """Returns what the values of a column are: "number", "truth" or "text".
+
+    Args:
+        values: Strings or float64, null where missing.
+        name: Name of the column.
+        classes: Names of columns that are classes whatever they look like.
+        numbers: Names of columns that are numbers whatever they look like.
+
+    Raises:
+        ValueError: One that must be numbers has none.
+    """
+    if pa.types.is_floating(values.type):
+        return "text" if name in classes else "number"
+    present = values.drop_null()
+    share = pc.mean(pc.match_substring_regex(present, _NUMBER).cast("int8")).as_py()
+    if name in numbers:
+        if not share:
+            raise ValueError(
+                "`numbers` must name columns that hold numbers. "
+                f"Received: {name!r}, which holds none"
+            )
+        return "number"
+    if not len(present) or name in classes:
+        return "text"
+    if share >= _SHARE_OF_NUMBERS:
+        return "number"
+    words = pa.array(["true", "false"])
+    if pc.all(pc.is_in(pc.utf8_lower(present), words)).as_py():
+        return "truth"
+    return "text"
+
+
+def faults(values: pa.Array, name: str) -> dict[int, str]:
+    """Returns why cells of a column of numbers cannot be used, by place."""
+    parsed = _numbers(values)
+    found = {}
+    if not pa.types.is_floating(values.type):
+        wrong = pc.invert(pc.match_substring_regex(values, _NUMBER)).fill_null(False)
+        for i in np.flatnonzero(wrong.to_numpy(False)):
+            found[int(i)] = (
+                f"column {name!r} holds {values[i].as_py()!r}, which is no number; "
+                "if it is one of texts, name it in `classes`"
+            )
+    limit = np.finfo(np.float32).max
+    for i in np.flatnonzero(np.abs(parsed) > limit):
+        found[int(i)] = (
+            f"column {name!r} holds {values[int(i)].as_py()}, which is no number that "
+            "fits into 32 bits"
+        )
+    return found
+
+
+def target(
+    values: pa.Array, form: str, as_class: bool, as_number: bool, separator: str
+) -> tuple[Field, np.ndarray] | str:
+    """Returns a column as labels, or why it cannot be learned.
+
+    Args:
+        values: Strings or float64, null where missing, without faults.
+        form: What they are.
+        as_class: Whether they are classes whatever they look like.
+        as_number: Whether they are numbers whatever they look like.
+        separator: What stands between several labels in one cell.
+    """
+    if form == "truth":
+        values = pc.utf8_lower(values)
+    if form == "number" and not as_class:
+        parsed = _numbers(values)
+        known = np.unique(parsed[~np.isnan(parsed)])
+        if len(known) < 2:
+            return _constant(len(known))
+        if as_number or not (_are_integers(values) and _are_classes(known)):
+            return Field("number"), parsed.astype("float32")
+        names = tuple(str(int(value)) for value in known)
+        ids = np.searchsorted(known, np.nan_to_num(parsed)).astype("int64")
+        return Field("class", names), np.where(np.isnan(parsed), -1, ids)
+    texts = _texts(values)
+    several = bool(separator) and not as_class
+    if several and pc.any(pc.match_substring(texts, separator)).as_py():
+        return _labels(texts, separator)
+    names = _in_order(pc.unique(texts.drop_null()).to_pylist())
+    if len(names) < 2:
+        return _constant(len(names))
+    if not as_class and _are_too_many(names, len(values)):
+        return f"{len(names)} different texts in {len(values)} rows"
+    return Field("class", names), _ids(texts, names)
+
+
+def inputs(
+    values: pa.Array,
+    form: str,
+    as_class: bool,
+    name: str,
+    training: np.ndarray,
+    problems: Problems,
+) -> dict[str, np.ndarray]:
+    """Returns a column as inputs.
+
+    Statistics and categories are those of the training rows. Numbers have there a mean
+    of 0 and a standard deviation of 1, and are 0 where missing; a text is 1 for its own
+    category and 0 for the others. Where a training row lacks the value, one more input
+    is 1 for the rows without it.
+
+    Args:
+        values: Strings or float64, null where missing, without faults.
+        form: What they are.
+        as_class: Whether they are classes whatever they look like.
+        name: Name of the column.
+        training: `(n,)` booleans.
+        problems: Takes notes of what is left out.
+
+    Returns:
+        `(n,)` float32 by name; empty where the column tells nothing.
+    """
+    missing = values.is_null().to_numpy(False)
+    out: dict[str, np.ndarray] = {}
+    if form == "text":
+        texts = _texts(values)
+        different = len(pc.unique(texts.drop_null()))
+        if not as_class and different > MAX_TEXTS:
+            problems.note(
+                f"input column {name!r} left out: {different} different texts in "
+                f"{len(texts)} rows"
+            )
+            return {}
+        seen = pc.filter(texts, pa.array(training)).drop_null()
+        names = _in_order(pc.unique(seen).to_pylist())
+        ids = _ids(texts, names)
+        if len(names) > 1:
+            for i, category in enumerate(names):
+                out[f"{name}={category}"] = (ids == i).astype("float32")
+            problems.note(
+                f"values of input column {name!r} that no training row has",
+                int(np.sum((ids < 0) & ~missing)),
+            )
+        tells_nothing = len(names) < 2
+    else:
+        if form == "truth":
+            lower = pc.utf8_lower(values)
+            parsed = pc.equal(lower, "true").cast(pa.float64()).to_numpy(False)
+        else:
+            parsed = _numbers(values)
+        seen = parsed[training & ~missing]
+        tells_nothing = len(seen) == 0 or np.ptp(seen) == 0
+        if not tells_nothing:
+            scaled = (parsed - seen.mean()) / seen.std()
+            out[name] = np.where(missing, 0.0, scaled).astype("float32")
+    if 0 < np.sum(missing & training) < np.sum(training):
+        out[f"{name} is missing"] = missing.astype("float32")
+    elif tells_nothing:
+        problems.note(f"input column {name!r} left out: one value in all training rows")
+    return out
+
+
+def count_up(values: pa.Array, form: str, rows: np.ndarray) -> bool:
+    """Returns whether a column only numbers the rows."""
+    if form != "number" or not _are_integers(values):
+        return False
+    parsed = _numbers(values)
+    return len(rows) > 1 and not np.isnan(parsed).any() and np.ptp(parsed - rows) == 0
+
+
+def _labels(texts: pa.Array, separator: str) -> tuple[Field, np.ndarray] | str:
+    """Returns several labels a cell as 0 and 1 by class, NaN where missing."""
+    cells = pc.split_pattern(texts, separator)
+    parts = pc.utf8_trim_whitespace(pc.list_flatten(cells))
+    rows = pc.list_parent_indices(cells).to_numpy(False)
+    used = pc.not_equal(parts, "").to_numpy(False)
+    names = _in_order(pc.unique(pc.filter(parts, pa.array(used))).to_pylist())
+    if _are_too_many(names, len(texts)):
+        return f"{len(names)} different texts in {len(texts)} rows"
+    out = np.zeros((len(texts), len(names)), "float32")
+    out[rows[used], _ids(parts, names)[used]] = 1
+    known = ~texts.is_null().to_numpy(False)
+    if len(np.unique(out[known], axis=0)) < 2:
+        return _constant(1)
+    out[~known] = np.nan
+    return Field("labels", names), out
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    """Returns float64, NaN where missing or no number."""
+    if not pa.types.is_floating(values.type):
+        right = pc.match_substring_regex(values, _NUMBER)
+        values = pc.if_else(right, values, pa.scalar(None, pa.string()))
+    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    """Returns strings; 2.0 is "2"."""
+    return values.cast(pa.string())
+
+
+def _ids(texts: pa.Array, names: tuple[str, ...]) -> np.ndarray:
+    """Returns the place of each text among names, −1 where it is none of them."""
+    ids = pc.index_in(texts, pa.array(names, pa.string())).fill_null(-1)
+    return ids.to_numpy(zero_copy_only=False).astype("int64")
+
+
+def _in_order(names: list[str]) -> tuple[str, ...]:
+    """Sorts by value where all are numbers, else as texts."""
+    texts = pa.array(names, pa.string())
+    values = _numbers(texts)
+    if np.isnan(values).any():
+        return tuple(sorted(names))
+    return tuple(name for _, name in sorted(zip(values, names, strict=True)))
+
+
+def _are_integers(values: pa.Array) -> bool:
+    if pa.types.is_floating(values.type):
+        return False
+    matches: Any = pc.all(pc.match_substring_regex(values.drop_null(), _INTEGER))
+    return bool(matches.as_py())
+
+
+def _are_classes(known: np.ndarray) -> bool:
+    """Whether sorted different integers are 0..k-1, 1..k or any two."""
+    if len(known) > MAX_INTEGERS:
+        return False
+    steps = np.array_equal(known, known[0] + np.arange(len(known)))
+    return len(known) == 2 or (steps and known[0] in (0, 1))
+
+
+def _are_too_many(names: tuple[str, ...], rows: int) -> bool:
+    return len(names) > max(MAX_TEXTS, SHARE_OF_TEXTS * rows)
+
+
+def _constant(different: int) -> str:
+    return "all rows have the same value" if different else "no row has a value"

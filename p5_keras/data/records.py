@@ -1,0 +1,199 @@
+"""A data set as records: labels in columns, pictures still in their files."""
+
+import collections
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+KINDS = ("class", "labels", "number", "boxes", "mask")
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a column of labels holds, from which the kind of its task follows.
+
+    The column of each kind, for n examples:
+
+    - "class": int64 `(n,)`, negative where missing.
+    - "labels": several that may be true at once, float32 `(n, classes)` of 0 and 1,
+      NaN where missing.
+    - "number": float32 `(n,)` or `(n, size)`, NaN where missing.
+    - "boxes": a list with, for each example, `None` where missing, or `(boxes, ids)`:
+      float32 `(m, 4)` as y1, x1, y2, x2 in 0..1, and int64 `(m,)`.
+    - "mask": a list of paths of one-channel pictures of the example's size, "" where
+      missing.
+
+    Attributes:
+        kind: One of `KINDS`.
+        class_names: Names of the classes, for all kinds but "number".
+        values: For "mask", the pixel value of each class; a pixel of any other value
+            has no label. If left out, value i is class i.
+    """
+
+    kind: str
+    class_names: tuple[str, ...] = ()
+    values: tuple[int, ...] = ()
+
+
+class Problems:
+    """What is wrong with a data set: raised at once, or skipped and counted.
+
+    Args:
+        on_bad_example: "raise" or "skip".
+    """
+
+    def __init__(self, on_bad_example: str = "raise") -> None:
+        if on_bad_example not in ("raise", "skip"):
+            raise ValueError(
+                "`on_bad_example` must be 'raise' or 'skip'. "
+                f"Received: on_bad_example={on_bad_example!r}"
+            )
+        self.on_bad_example = on_bad_example
+        #: `(file, reason)` of every example that was left out.
+        self.dropped: list[tuple[str, str]] = []
+        #: How often each thing was put right, by its description.
+        self.notes: collections.Counter[str] = collections.Counter()
+
+    def bad(self, file: Any, reason: str) -> None:
+        """Reports an example that cannot be used; the caller leaves it out.
+
+        Args:
+            file: The file that is at fault, with a line or an id where it helps.
+            reason: What is wrong with it, as in "it is empty".
+
+        Raises:
+            ValueError: Bad examples are not to be skipped.
+        """
+        if self.on_bad_example == "raise":
+            raise ValueError(
+                f"{file}: {reason}. Put it right, or leave such examples out with "
+                "--on_bad_example=skip"
+            )
+        self.dropped.append((str(file), reason))
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Counts what was put right without losing an example."""
+        if count:
+            self.notes[what] += count
+
+
+@dataclass(frozen=True)
+class Records:
+    """A data set as records.
+
+    Attributes:
+        name: Name of the set, for tables and file names.
+        splits: `(n,)` strings: "train", "validation" or "test".
+        fields: What each column of labels holds.
+        columns: The labels by field, as `Field` describes them.
+        images: `(n,)` strings, the path of each picture, or `None` for tables.
+        inputs: `(n, size)` float32 for tables without pictures, or `None`.
+        input_names: Names of the `size` numbers of `inputs`.
+        sides: For each example `(height, width)` that its boxes or masks were drawn
+            on, `(n, 2)` with 0 where unknown; a picture that its EXIF data turn is
+            turned only if that agrees. `None` turns all.
+        problems: What was wrong with the set.
+    """
+
+    name: str
+    splits: np.ndarray
+    fields: dict[str, Field]
+    columns: dict[str, Any]
+    images: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    input_names: tuple[str, ...] = ()
+    sides: np.ndarray | None = None
+    problems: Problems = field(default_factory=Problems)
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+        return len(self.splits)
+
+    def take(self, rows: np.ndarray) -> "Records":
+        """Returns some of the examples, by their numbers or by a mask of booleans."""
+        rows = np.arange(len(self))[rows]
+
+        def some(column: Any) -> Any:
+            if isinstance(column, list):
+                return [column[i] for i in rows]
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            splits=self.splits[rows],
+            columns={name: some(column) for name, column in self.columns.items()},
+            images=some(self.images),
+            inputs=some(self.inputs),
+            sides=some(self.sides),
+        )
+
+
+def split_examples(
+    names: Sequence[str],
+    given: Sequence[str] | None = None,
+    strata: Sequence[Any] | None = None,
+    ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+) -> np.ndarray:
+    """Completes the splits of a data set, the same way every time.
+
+    A set without any split is cut by `ratios`. One without a validation split gets it
+    from its training examples; one with validation and no test examples uses these as
+    test examples, and gets validation from training. The order in which examples are
+    dealt out is that of a hash of their names, so it depends on nothing else.
+
+    Args:
+        names: A name for each example, such as its path within the set.
+        given: "train", "validation" or "test" for each, or `None`.
+        strata: A class for each example; each class is cut in the same ratios.
+        ratios: Shares of training, validation and test examples.
+
+    Returns:
+        `(n,)` strings: "train", "validation" or "test".
+
+    Raises:
+        ValueError: The ratios are no shares, or a split would be empty.
+    """
+    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+        raise ValueError(
+            "`split` must be three shares above 0 that add up to 1, of training, "
+            f"validation and test examples. Received: split={ratios}"
+        )
+    out = np.array(given if given is not None else ["train"] * len(names), dtype="U16")
+    has = {split: bool((out == split).any()) for split in ("validation", "test")}
+    wanted = {}
+    if not has["validation"] and not has["test"]:
+        wanted = {"validation": ratios[1], "test": ratios[2]}
+    elif not has["test"]:
+        out[out == "validation"] = "test"
+        wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
+    elif not has["validation"]:
+        wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
+    rows = [i for i, split in enumerate(out) if split == "train"]
+    classes = ["" if strata is None else str(strata[i]) for i in range(len(names))]
+    order = sorted(
+        rows, key=lambda i: hashlib.sha256(str(names[i]).encode()).hexdigest()
+    )
+    if wanted:
+        # Dealing out class by class from one hashed order keeps classes in proportion.
+        order = sorted(order, key=lambda i: classes[i])
+        place = np.argsort(np.arange(len(order)) * _GOLDEN % 1.0)
+        start = 0
+        for split, share in wanted.items():
+            end = start + max(1, round(share * len(order)))
+            out[np.array(order, int)[place[start:end]]] = split
+            start = end
+    for split in ("train", "validation", "test"):
+        if not (out == split).any():
+            raise ValueError(
+                f"Every split must have an example. Received: {len(names)} examples, "
+                f"none for {split!r}"
+            )
+    return out
+
+
+# Multiples of the golden ratio fall evenly into 0..1, so that every run of examples,
+# and with it every class, is cut in the wanted shares.
+_GOLDEN = (5**0.5 - 1) / 2
