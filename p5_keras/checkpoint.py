@@ -195,6 +195,7 @@ class Checkpoints(keras.callbacks.Callback):
             with model.distribute_strategy.scope():
                 model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
+        variables += model.weighting_variables
         unique = {id(v): v.value for v in variables}
         checkpoint = tf.train.Checkpoint(
             progress=self.progress, variables=list(unique.values())
