@@ -2,7 +2,8 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 
 from p5_keras.data.image_file import EXTENSIONS
 from p5_keras.naming import did_you_mean
@@ -91,6 +92,35 @@ def entries(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path
                 f"A folder's name must be UTF-8. Received: {printable(entry)!r}"
             )
     return folders, files
+
+
+def stem(name: str) -> str:
+    """Returns a file's name without the extension of a picture or an annotation.
+
+    Names such as "0001.jpg.rf.3f2a" keep their dots, and é is one character, however
+    the file system writes it.
+    """
+    base, dot, end = unicodedata.normalize("NFC", name).rpartition(".")
+    known = f".{end.lower()}" in SUFFIXES or end.lower() == "xml"
+    return base if dot and known else base + dot + end
+
+
+def around(
+    root: pathlib.Path, is_set: Callable[[pathlib.Path], bool]
+) -> list[pathlib.Path]:
+    """Returns the sets in a folder: itself, or else folders one or two levels below.
+
+    Args:
+        root: The folder.
+        is_set: Whether a folder has the layout of a set.
+    """
+    level = [root]
+    for _ in range(3):
+        found = [folder for folder in level if is_set(folder)]
+        if found:
+            return found
+        level = [inner for folder in level for inner in entries(folder)[0]]
+    return []
 
 
 def fault(picture: pathlib.Path) -> str:
