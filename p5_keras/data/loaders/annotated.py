@@ -118,14 +118,9 @@ def _note(
         problems.note("annotations without a size: their picture's counts")
     elif not same_size:
         problems.note("annotations drawn on their picture in another size")
-    if _stem(annotation.filename) not in (_stem(item.image.name), ""):
+    own, said = listing.stem(item.image.name), listing.stem(annotation.filename)
+    if said not in (own, ""):
         problems.note("annotations that name another picture: their own name counts")
-
-
-def _stem(name: str) -> str:
-    """Returns a picture's name without folders and extension."""
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return listing.stem(name)
 
 
 def box_column(

@@ -32,7 +32,7 @@ class Annotation:
 
     Attributes:
         file: Where it was read, for messages.
-        filename: The picture that it names, or "".
+        filename: The picture that it names, without folders, or "".
         size: `(height, width)` of the picture, 0 where it does not say.
         names: The class of each of `m` objects.
         corners: `(m, 4)` as ymin, xmin, ymax, xmax, in pixels, as written.
@@ -86,7 +86,7 @@ def parse(content: bytes, file: str) -> Annotation:
         lines.append(int(item.attrib["line"]))
     return Annotation(
         file,
-        (root.findtext("filename") or "").strip(),
+        (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2].strip(),
         (height, width) if min(height, width) > 0 else (0, 0),
         tuple(names),
         np.array(corners, "float64").reshape(-1, 4),
