@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 
 import numpy as np
 import pytest
@@ -777,3 +778,14 @@ def test_bccd(real_data):
     ids = np.concatenate([ids for _, ids in records.columns["objects"]])
     assert np.bincount(ids).tolist() == [361, 4155 - 2, 372]
     assert dict(problems.notes) == {"boxes without area, left out": 2}
+    # All corners again, as the files have them.
+    sizes = np.array([480, 640, 480, 640])
+    for image, (boxes, _) in zip(
+        records.images, records.columns["objects"], strict=True
+    ):
+        file = folder / "BCCD" / "Annotations" / f"{os.path.basename(image)[:-4]}.xml"
+        numbers = re.findall(r"<([xy]m..)>(\d+)</", file.read_text())
+        corners = [int(n) for _, n in sorted(numbers, key=lambda n: n[0])]
+        x1, x0, y1, y0 = np.reshape(corners, (4, -1))
+        wanted = np.stack([y0, x0, y1, x1], axis=1)[(x1 > x0) & (y1 > y0)]
+        np.testing.assert_allclose(boxes * sizes + [1, 1, 0, 0], wanted, atol=1e-3)
