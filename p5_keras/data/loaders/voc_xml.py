@@ -7,23 +7,10 @@ from xml.parsers import expat
 
 import numpy as np
 
+from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Size
 
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
-
-
-class Fault(ValueError):
-    """What is wrong with an annotation.
-
-    Args:
-        where: The file and the line.
-        reason: What is wrong there.
-    """
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where}: {reason}")
-        self.where = where
-        self.reason = reason
 
 
 @dataclass(frozen=True)
