@@ -141,7 +141,7 @@ def _draw(mask: Mask) -> Fault | None:
         try:
             inside = _inside(shape.outline, mask.drawn)
         except (ValueError, RuntimeError, TypeError, IndexError) as error:
-            reason = str(error).splitlines()[0]
+            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
             return Fault(shape.where, f"its segmentation cannot be drawn: {reason}")
         area = math.inf if shape.value == VOID else int(inside.sum())
         layers.append((area, shape.value, inside))
