@@ -165,14 +165,13 @@ def named(what: str, name: str, module: Any, base: type) -> Any:
     """
     if name.lower() == "none":
         return None
-    classes = {n: getattr(module, n) for n in module.__all__}
-    known = [
-        n
-        for n, c in classes.items()
-        if isinstance(c, type)
+    classes = {
+        n: c
+        for n in module.__all__
+        if isinstance(c := getattr(module, n), type)
         and issubclass(c, base)
-        and c.__module__ != base.__module__
-    ]
+        and c.__module__ != base.__module__  # base classes are no choice
+    }
     if name not in classes:
         raise ValueError(
             f"`{what}` must be 'none' or one of {', '.join(classes)}."
