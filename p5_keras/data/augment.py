@@ -161,16 +161,19 @@ class Augment:
         ]
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         matrix = self._matrix(flips, draws, size)
-        exact = set(self.used).intersection(GEOMETRY) <= set(FLIPS)
+        moves = set(self.used).intersection(GEOMETRY)
+        exact = moves <= set(FLIPS)
+        inside = moves <= {*FLIPS[:2], "zoom"} and self._zooms[0] >= 1
         voids, boxes = self._fields(example)
         for path, void in {"image": None, **voids}.items():
             plane = tf.convert_to_tensor(read(example, path))
             _check_plane(path, plane, shape, None if exact else void)
-            moved = (
-                geometry.turn(plane, *flips)
-                if exact
-                else geometry.warp(plane, matrix, void)
-            )
+            if exact:
+                moved = geometry.turn(plane, *flips)
+            elif inside and path == "image":
+                moved = tf.ensure_shape(geometry.window(plane, matrix), plane.shape)
+            else:
+                moved = geometry.warp(plane, matrix, void)
             example = replace(example, path, moved)
         for path in boxes:
             old = read(example, path)

@@ -71,6 +71,19 @@ def test_maps_of_any_type_and_without_channels(kind):
     assert found.dtype == image.dtype
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("zoom, right, down", [(1, 0, 0), (2, 0, 0), (1.7, 4.2, 1)])
+def test_a_window_is_what_the_matrix_shows(mirrored, zoom, right, down):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 6, 2)).astype("uint8")
+    rows = [[zoom, 0, -right], [0, zoom, -down]]
+    if mirrored:
+        rows = [[-zoom, 0, 6 + right], [0, zoom, -down]]
+    matrix = geometry.affine(rows)
+    found = geometry.window(tf.constant(noise), matrix)
+    np.testing.assert_allclose(found, warped(rows, image=noise), atol=1e-3)
+    assert found.shape == noise.shape and found.dtype == tf.float32
+
+
 def test_turns_transpose_before_they_mirror():
     square = np.arange(9).reshape(3, 3, 1)
     for code in range(8):
