@@ -190,41 +190,39 @@ class MultiTaskModel(keras.Model):
         """
         del x
         shares, present = self.loss_shares(y, y_pred, sample_weight)
-        weights: Any = 1.0
+        total = ops.stack(shares)
         if training and self._engine is not None:
-            weights = self._engine.weigh(losses.replica_sum(shares), present)
-        total = ops.sum(weights * shares)
+            total *= self._engine.weigh(losses.replica_sum(total), present)
+        total = ops.sum(total)
         rest = self.penalty()
         return total if rest is None else total + rest
 
     def loss_shares(
         self, y: Any, y_pred: Any, sample_weight: Any, log: bool = True
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[list[Tensor], Tensor]:
         """Computes this replica's part of each task's α·L, and logs each L.
 
         Returns:
-            `(tasks,)` float32, of which those of all replicas add up to α·L of the
-            global batch, and `(tasks,)` whether the task has a label in it and an α.
-            Only tasks that have a loss count.
+            A float32 scalar a task, of which those of all replicas add up to α·L of
+            the global batch, and `(tasks,)` whether the task has a label in it and an
+            α. Only tasks that have a loss count.
         """
         weights = sample_weight or {}
-        terms = [
-            loss.terms(y[name], y_pred[name], weights.get(name))
+        terms = {
+            name: loss.terms(y[name], y_pred[name], weights.get(name))
             for name, loss in self._task_losses.items()
-        ]
-        numerators, denominators = (
-            ops.stack(side) for side in zip(*terms, strict=True)
-        )
-        means = losses.safe_divide(numerators, denominators)
-        for i, name in enumerate(self._task_losses if log else ()):
-            tracker = self._loss_trackers[f"{name}_loss"]
-            tracker.update_state(means[i], sample_weight=denominators[i])
-        alpha = ops.stack(
-            [ops.cast(self._alpha[n], "float32") for n in self._task_losses]
-        )
-        denominators = losses.replica_sum(denominators)
-        shares = alpha * losses.safe_divide(numerators, denominators)
-        return shares, ops.logical_and(denominators > 0, alpha > 0)
+        }
+        alpha = [ops.cast(self._alpha[name], "float32") for name in terms]
+        whole = losses.replica_sum(ops.stack([below for _, below in terms.values()]))
+        # A list: a stack would send gradients of zeros into the other tasks' heads.
+        shares = []
+        for i, (name, (above, below)) in enumerate(terms.items()):
+            shares.append(alpha[i] * losses.safe_divide(above, whole[i]))
+            if log:
+                mean = losses.safe_divide(above, below)
+                tracker = self._loss_trackers[f"{name}_loss"]
+                tracker.update_state(mean, sample_weight=below)
+        return shares, ops.logical_and(whole > 0, ops.stack(alpha) > 0)
 
     def penalty(self) -> Tensor | None:
         """Computes this replica's part of what belongs to no task, or `None`."""

@@ -1,7 +1,7 @@
 """The tasks' gradients, their Gram matrix, and the update that weights make of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -82,10 +82,12 @@ class Cut:
     Attributes:
         features: What the shared part returned.
         leaves: The same as the heads took it, from which their gradients are taken.
+        read: For each task the numbers of the features that its loss depends on.
     """
 
     features: list[Tensor]
     leaves: list[Tensor]
+    read: list[list[int]] = field(default_factory=list)
 
 
 def split(
@@ -106,9 +108,14 @@ def split(
     """
     rows, heads = [], []
     for loss, own in zip(problem.losses, problem.heads, strict=True):
-        found = gradient(problem.tape, loss, [*cut.leaves, *own])
-        rows.append(found[: len(cut.leaves)])
-        heads.append(found[len(cut.leaves) :])
+        found = problem.tape.gradient(loss, [*cut.leaves, *(v.value for v in own)])
+        cut.read.append([i for i in range(len(cut.leaves)) if found[i] is not None])
+        dense = [
+            tf.zeros_like(s) if g is None else tf.convert_to_tensor(g)
+            for s, g in zip([*cut.leaves, *own], found, strict=True)
+        ]
+        rows.append(dense[: len(cut.leaves)])
+        heads.append(dense[len(cut.leaves) :])
     stacks = [tf.stack(column) for column in zip(*rows, strict=True)]
     back = combined(cut.leaves, stacks)
     if problem.rest is not None:  # activity losses of the heads reach the trunk too
@@ -133,27 +140,22 @@ def last_shared(problem: Problem, cut: Cut, stacks: list[Tensor]) -> list[Tensor
     Raises:
         ValueError: No kernel is shared by all.
     """
-    count = len(problem.losses)
     for kernel in reversed(problem.shared):
         if len(kernel.shape) < 2:
             continue
         rows = []
-        for t in range(count):
-            rows.append(_through(problem, cut, [stack[t] for stack in stacks], kernel))
+        for t, read in enumerate(cut.read):
+            features = [cut.features[i] for i in read]
+            back = [tf.cast(stacks[i][t], cut.features[i].dtype) for i in read]
+            rows.append(
+                problem.tape.gradient(features, kernel.value, output_gradients=back)
+            )
         if all(row is not None for row in rows):
             return list(replica_sum([tf.stack(rows)]))
     raise ValueError(
         "`gradients='last_shared'` needs a layer that every task's loss depends on. "
         "Received: a trunk without one; use gradients='full'"
     )
-
-
-def _through(
-    problem: Problem, cut: Cut, back: list[Tensor], kernel: keras.Variable
-) -> Tensor | None:
-    """Returns the gradient of one kernel, or `None` if the features lack it."""
-    back = [tf.cast(b, f.dtype) for b, f in zip(back, cut.features, strict=True)]
-    return problem.tape.gradient(cut.features, kernel.value, output_gradients=back)
 
 
 def gram(stacks: Sequence[Tensor], scale: Tensor, reduce: bool = False) -> Tensor:

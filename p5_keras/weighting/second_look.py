@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from p5_keras.losses.base import replica_sum
 from p5_keras.weighting.engine import Engine
@@ -50,4 +51,4 @@ def look(
     )
     for v, value in after:
         v.assign(value)
-    engine.look_again(replica_sum(shares), present)
+    engine.look_again(replica_sum(tf.stack(shares)), present)

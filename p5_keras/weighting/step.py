@@ -63,12 +63,12 @@ def weighted_gradients(
             y_pred, cut = engine.parts(x, tape)
         shares, present = model.loss_shares(y, y_pred, sample_weight)
         rest = model.penalty()
-        losses = [optimizer.scale_loss(share) for share in tf.unstack(shares)]
+        losses = [optimizer.scale_loss(share) for share in shares]
         scaled = None if rest is None else optimizer.scale_loss(rest)
     shared = model.shared_variables
     heads = [model.variables_of(name) for name in engine.tasks]
     problem = Problem(tape, losses, scaled, shared, heads, scale)
-    totals = replica_sum(shares)
+    totals = replica_sum(tf.stack(shares))
 
     def weigh(gram: Tensor) -> Tensor:
         return engine.weigh(totals, present, gram)
@@ -100,7 +100,7 @@ def weighted_gradients(
             found[0],
             [[weights[t] * g for g in own] for t, own in enumerate(found[1])],
         )
-    loss = tf.tensordot(weights, shares, 1)
+    loss = tf.tensordot(weights, tf.stack(shares), 1)
     known = dict(zip(map(id, shared), found[0], strict=True))
     for own, of_head in zip(heads, found[1], strict=True):
         known |= dict(zip(map(id, own), of_head, strict=True))

@@ -413,11 +413,6 @@ def test_errors():
 
 
 def test_no_layer_that_all_share():
-    inputs = keras.Input((4,))
-    left, right = (keras.layers.Dense(2, name=n)(inputs) for n in ("left", "right"))
-    net = keras.Model(inputs, [left, right])
-    del net
-
     class Columns(p5.Trunk):
         def __call__(self, inputs):
             return {n: keras.layers.Dense(2, name=n)(inputs) for n in ("left", "right")}
