@@ -109,8 +109,23 @@ def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
                 f"Received: name={name!r}"
             ) from error
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    found.download_and_prepare(download_config=config)
+    try:
+        found.download_and_prepare(download_config=config)
+    except ConnectionError as error:
+        raise _no_connection(name) from error
+    except OSError as error:
+        # That of requests, which is no ConnectionError of Python's.
+        if type(error).__name__ not in ("ConnectionError", "Timeout", "ProxyError"):
+            raise
+        raise _no_connection(name) from error
     return found
+
+
+def _no_connection(name: str) -> ValueError:
+    return ValueError(
+        "A data set that is not on this machine yet needs a connection to be "
+        f"downloaded. Received: name={name!r}, and no connection"
+    )
 
 
 def from_tfds(
@@ -118,6 +133,7 @@ def from_tfds(
     split: str,
     image_size: int | tuple[int, int] | None = None,
     maps: Iterable[str] = (),
+    prepare: Callable[[Example], Example] | None = None,
     **kwargs: Any,
 ) -> Source:
     """Reads a TFDS split into memory, decoded and resized.
@@ -128,6 +144,7 @@ def from_tfds(
         image_size: Size of the images, `(height, width)` or one number for both. If
             left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
+        prepare: From one example of the data set to one, before it is resized.
         **kwargs: `transform` and `augment` of the source.
 
     Returns:
@@ -152,6 +169,8 @@ def from_tfds(
     if builder.info.splits[split].num_examples < 1:
         raise ValueError(f"A split must hold an example. Received: split={split!r}")
     dataset = builder.as_dataset(split=split, shuffle_files=False)
+    if prepare is not None:
+        dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     image = dataset.element_spec.get("image")
     if size is None and image is not None and None in tuple(image.shape):
         raise ValueError(
