@@ -67,15 +67,11 @@ def from_records(
         )
     own = records.take(rows)
     masks = [name for name, f in records.fields.items() if f.kind == "mask"]
-    columns = {
-        name: _column(f, own.columns[name], records.columns[name])
-        for name, f in records.fields.items()
-        if f.kind != "mask"
-    }
+    columns = label_columns(records, rows)
     if records.inputs is not None:
         columns["input"] = np.asarray(own.inputs, "float32")
     if records.images is None:
-        return Source(len(rows), _reader(columns), transform, augment)
+        return Source(len(rows), reader(columns), transform, augment)
     size = _size(records, image_size)
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}
@@ -97,7 +93,7 @@ def from_records(
     places = len(records) * size[0] * size[1] * (channels + len(masks))
     place = store.choose_place(cache, places, cache_dir)
     if place == "none":
-        return Source(len(rows), _reader(columns | files), transform, augment, load)
+        return Source(len(rows), reader(columns | files), transform, augment, load)
     names = ["image", *masks]
     depths = [channels, *(1 for _ in masks)]
     shapes = [(len(rows), *size, depth) for depth in depths]
@@ -117,7 +113,22 @@ def from_records(
         _decoded(files, load, names), shapes, [tf.uint8] * len(names), folder
     )
     pixels = dict(zip(names, kept, strict=True))
-    return Source(len(rows), _reader(columns | pixels), transform, augment)
+    return Source(len(rows), reader(columns | pixels), transform, augment)
+
+
+def label_columns(records: Records, rows: np.ndarray) -> dict[str, Any]:
+    """Returns the labels of some examples, but for masks, as examples hold them.
+
+    Args:
+        records: The records.
+        rows: Numbers of the examples.
+    """
+    own = records.take(rows)
+    return {
+        name: _column(f, own.columns[name], records.columns[name])
+        for name, f in records.fields.items()
+        if f.kind != "mask"
+    }
 
 
 def value_table(field: Field, name: str = "") -> np.ndarray:
@@ -208,7 +219,8 @@ def _column(field: Field, column: Any, whole: Any) -> Any:
     return {"bbox": bbox, "label": label}
 
 
-def _reader(columns: dict[str, Any]) -> Callable[[tf.Tensor, tf.Tensor], Example]:
+def reader(columns: dict[str, Any]) -> Callable[[tf.Tensor, tf.Tensor], Example]:
+    """Returns a function from indices and epochs to rows of columns, as in `Source`."""
     with tf.device("CPU:0"):
         tensors = tf.nest.map_structure(tf.convert_to_tensor, columns)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from p5_keras.data.from_records import value_table
+from p5_keras.data.from_records import label_columns, reader, value_table
 from p5_keras.data.infer import labelled
 from p5_keras.data.loaders.folder import SPLITS
 from p5_keras.data.public_features import Label, labels_of
@@ -46,9 +46,9 @@ def public_data(
     slices = _slices(found, labels, problems)
     parts = [_read_labels(found, own, labels) for own in slices.values()]
     columns = {
-        key: sum((p[key] for p in parts), [])
+        key: [entry for part in parts for entry in part[key]]
         if isinstance(parts[0][key], list)
-        else np.concatenate([p[key] for p in parts])
+        else np.concatenate([part[key] for part in parts])
         for key in labels
     }
     fields = {}
@@ -73,7 +73,7 @@ def public_data(
     def read(
         records: Records, split: str, size: Any = None, augment: Any = None
     ) -> Source:
-        return _source(found, slices[split], labels, records, size, augment)
+        return _source(found, slices[split], split, records, size, augment)
 
     return records, read
 
@@ -123,9 +123,9 @@ def _read_labels(
     """Reads labels without decoding images.
 
     Returns:
-        A column for each label, as `Field` describes it, with "there" for masks;
-        "<mask> values", the values of its pixels where its classes are unknown; and
-        "shapes", as in `Records`.
+        A column for each label, as `Field` describes it, with the name of its own
+        field for masks; "<mask> values", the values of its pixels where its classes
+        are unknown; and "shapes", as in `Records`.
     """
     from PIL import Image
     from tensorflow_datasets import decode
@@ -156,7 +156,8 @@ def _read_labels(
             mask = np.asarray(Image.open(io.BytesIO(example[key])))
             values[key] |= {int(v) for v in np.unique(mask) if v != 255}
         for key, label in labels.items():
-            columns[key].append(_entry(label.field.kind, example[key]))
+            value = key if label.field.kind == "mask" else example[key]
+            columns[key].append(_entry(label.field.kind, value))
     for key, label in labels.items():
         if label.field.kind not in ("boxes", "mask"):
             columns[key] = np.array(columns[key])
@@ -166,8 +167,6 @@ def _read_labels(
 
 
 def _entry(kind: str, value: Any) -> Any:
-    if kind == "mask":
-        return "there"
     if kind == "boxes":
         missing = np.isnan(value["bbox"]).any()
         return None if missing else (value["bbox"], value["label"])
@@ -175,21 +174,26 @@ def _entry(kind: str, value: Any) -> Any:
 
 
 def _source(
-    found: Any,
-    split: str,
-    labels: dict[str, Label],
-    records: Records,
-    size: Any,
-    augment: Any,
+    found: Any, own: str, split: str, records: Records, size: Any, augment: Any
 ) -> Source:
-    """Makes a source whose examples have an image and the labels of the records."""
-    masks = [key for key, field in records.fields.items() if field.kind == "mask"]
+    """Makes a source of pictures and masks from TFDS and labels from the records."""
+    masks = {
+        k: records.columns[k][0] for k, f in records.fields.items() if f.kind == "mask"
+    }
     tables = {key: value_table(records.fields[key], key) for key in masks}
 
     def prepare(example: Example) -> Example:
-        kept = {key: labels[key].read(example) for key in records.fields}
-        for key, table in tables.items():
-            kept[key] = tf.gather(tf.constant(table), tf.cast(kept[key], tf.int32))
-        return {**kept, "image": example["image"]}
+        kept = {"image": example["image"]}
+        for key, origin in masks.items():
+            values = tf.cast(example[origin], tf.int32)
+            kept[key] = tf.gather(tf.constant(tables[key]), values)
+        return kept
 
-    return from_tfds(found, split, size, masks, prepare, augment=augment)
+    pictures = from_tfds(found, own, size, masks, prepare)
+    rows = np.flatnonzero(records.splits == split)
+    labels = reader(label_columns(records, rows))
+
+    def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
+        return {**pictures.read(indices, epochs), **labels(indices, epochs)}
+
+    return Source(len(rows), read, augment=augment)

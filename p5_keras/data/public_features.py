@@ -86,12 +86,12 @@ def _label(name: str, feature: Any, fix: Fix) -> Label | None:
         return Label(
             Field("class", ("no", "yes")), lambda e: tf.cast(e[name], tf.int64)
         )
-    if feature.dtype in (np.float32, np.float64) and None not in shape:
-        if len(shape) < 2 and shape != (0,):
-            return Label(
-                Field("number"),
-                lambda e: tf.reshape(tf.cast(e[name], tf.float32), [-1]),
-            )
+    if feature.dtype in (np.float32, np.float64) and shape in ((), (1,)):
+        return Label(
+            Field("number"), lambda e: tf.reshape(tf.cast(e[name], tf.float32), [])
+        )
+    if feature.dtype in (np.float32, np.float64) and len(shape) == 1 and shape[0]:
+        return Label(Field("number"), lambda e: tf.cast(e[name], tf.float32))
     return None
 
 
