@@ -47,7 +47,11 @@ def usable(
         ValueError: A field or kind is unknown, a field cannot be of a kind, or no
             field is left.
     """
-    kind, names = dict(kind or {}), list(records.fields)
+    names = list(records.fields)
+    # A field may be named as in the data or as its task is.
+    known = {task_name(name): name for name in names} | {name: name for name in names}
+    kind = {known.get(name, name): value for name, value in (kind or {}).items()}
+    ignore = [known.get(name, name) for name in ignore]
     for name in (*kind, *ignore):
         if name not in names:
             raise ValueError(unknown("field of this data set", name, names))

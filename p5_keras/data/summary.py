@@ -185,8 +185,9 @@ def text(found: Json) -> str:
             lines += _wrapped(head + line, 2 if i == 0 else 4)
     lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
     lines += [
-        "Another kind: --dataset_options=kind.TASK=regression (or classification,",
-        "multi_label, detection, segmentation). Left out: --dataset_options=ignore=TASK",
+        "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
+        "multi_label, regression, detection or segmentation; to leave a task out give",
+        "--dataset_options=ignore=TASK.",
     ]
     return "\n".join(lines)
 
