@@ -34,6 +34,8 @@ class Source:
         augment: From one example and a seed `(2,)` to one, applied in training.
         load: From one example to one, applied in parallel before `augment`: reads
             what is still in files, such as pictures.
+        augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
+            applied last, in training: `MixUp`, `CutMix`.
     """
 
     size: int
@@ -41,6 +43,7 @@ class Source:
     transform: Callable[[Example], Example] | None = None
     augment: Callable[[Example, tf.Tensor], Example] | None = None
     load: Callable[[Example], Example] | None = None
+    augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -145,7 +148,7 @@ def from_tfds(
             left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
         prepare: From one example of the data set to one, before it is resized.
-        **kwargs: `transform` and `augment` of the source.
+        **kwargs: `transform`, `augment` and `augment_batch` of the source.
 
     Returns:
         A source; boxes are padded with label −1 to the most that an image has.

@@ -118,7 +118,7 @@ def test_transform_and_augment_are_kept(pictures):
     def transform(example):
         return example
 
-    augment = p5.data.Augment(flip_horizontal=True)
+    augment = p5.data.Augment([], flip_horizontal=True)
     source = p5.data.from_tfds(
         pictures, "test", 6, ["mask"], transform=transform, augment=augment
     )
