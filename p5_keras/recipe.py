@@ -127,7 +127,11 @@ def configure(
             value = typed(name, text, hints[field])
             config = dataclasses.replace(config, **{field: value})
     fields = {field.name for field in dataclasses.fields(config)}
-    flags = {k: v for k, v in (given or {}).items() if k in fields and v is not None}
+    flags: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (given or {}).items()
+        if name in fields and value is not None
+    }
     config = dataclasses.replace(config, **flags)
     if config.precision not in PRECISIONS:
         raise ValueError(

@@ -60,6 +60,7 @@ def finish(
         tasks=model.tasks,
         examples=examples,
         confusions=confusions,
+        data=workdir.read("data.json"),
     )
     workdir.write("results.json", found)
     return found

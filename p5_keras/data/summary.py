@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.data.augment import Augment
 from p5_keras.data.infer import labelled
-from p5_keras.data.records import Field, Problems, Records
+from p5_keras.data.records import Field, Records
 from p5_keras.data.user_data import UserData
 from p5_keras.task import Task
 
@@ -24,13 +25,19 @@ _CLASSES, _FILES, _NOTES = 8, 3, 12
 _RARE = 10
 
 
-def describe(data: UserData, tasks: Sequence[Task], image_size: Any = None) -> Json:
+def describe(
+    data: UserData,
+    tasks: Sequence[Task],
+    image_size: Any = None,
+    augment: Augment | None = None,
+) -> Json:
     """Returns what is known of a data set before training, as JSON can hold it.
 
     Args:
         data: The data set.
         tasks: Its tasks.
         image_size: Height and width of the model input, for pictures.
+        augment: Random changes of the training examples.
     """
     records = data.records
     rows = {split: records.splits == split for split in SPLITS}
@@ -53,6 +60,10 @@ def describe(data: UserData, tasks: Sequence[Task], image_size: Any = None) -> J
         "dropped": [list(pair) for pair in records.problems.dropped],
         "notes": dict(records.problems.notes),
     }
+    if augment is not None:
+        found["augmentation"] = {name: getattr(augment, name) for name in augment.used}
+        if (reason := data.why_no_flip()) and not augment.flip_horizontal:
+            found["no flip"] = reason
     if records.input_names:
         found["input_names"] = list(records.input_names)
     return found
@@ -183,6 +194,14 @@ def text(found: Json) -> str:
         for i, line in enumerate(own):
             head = f"{_short(name)}: " if i == 0 else ""
             lines += _wrapped(head + line, 2 if i == 0 else 4)
+    if "augmentation" in found:
+        on = ", ".join(
+            name if value is True else f"{name} {value:g}"
+            for name, value in found["augmentation"].items()
+        )
+        lines += ["", *_wrapped(f"Augmentation: {on or 'none'}", 0)]
+        if "no flip" in found:
+            lines += _wrapped(f"no flip, since {found['no flip']}", 2)
     lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
     lines += [
         "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
@@ -192,9 +211,13 @@ def text(found: Json) -> str:
     return "\n".join(lines)
 
 
-def dropped_lines(problems: Problems) -> str:
-    """Returns every example that was left out, a line each: the file, and why."""
-    return "".join(f"{file}\t{reason}\n" for file, reason in problems.dropped)
+def dropped_lines(found: Json) -> str:
+    """Returns every example that was left out, a line each: the file, and why.
+
+    Args:
+        found: What `describe` returns.
+    """
+    return "".join(f"{file}\t{reason}\n" for file, reason in found["dropped"])
 
 
 def _dropped(dropped: Sequence[Sequence[str]]) -> list[str]:

@@ -84,6 +84,27 @@ class UserData:
         height, width = np.maximum(32, 32 * np.round(scaled / 32)).astype(int)
         return int(height), int(width)
 
+    def why_no_flip(self) -> str:
+        """Returns why pictures should not be mirrored left to right, or nothing.
+
+        Mirrored digits and letters are no digits and letters, left becomes right, and
+        a number may be a position. Grey pictures are often of such a kind.
+        """
+        fields = self.records.fields
+        if self.shape == (1,):
+            return "the pictures are grey, and may show writing"
+        for name, field in fields.items():
+            if field.kind == "number":
+                return f"{name!r} holds numbers, which may be positions"
+            words = {
+                w for c in field.class_names for w in re.findall("[a-z]+", c.lower())
+            }
+            if found := words & {"left", "right"}:
+                return f"{name!r} has a class with {sorted(found)[0]!r} in its name"
+            if field.kind != "mask" and all(len(c) == 1 for c in field.class_names):
+                return f"the classes of {name!r} are single characters"
+        return ""
+
 
 def user_data(
     dataset: str,
