@@ -30,8 +30,9 @@ class Config(p5.recipe.Config):
         epochs: By default as many as make `steps` steps, between 5 and 60.
         steps: See `epochs`.
         flip: Mirror half of the training pictures left to right. By default where
-            nothing speaks against it; see `UserData.why_no_flip`.
-        zoom: Largest zoom into a training picture; 1 is none.
+            nothing speaks against it; see `UserData.why_unmoved`.
+        zoom: Largest zoom into a training picture, 1 for none. By default 1.25 where
+            nothing speaks against it.
         color: Largest relative change of contrast and, for RGB, saturation, and twice
             the largest shift of brightness; 0 is none.
     """
@@ -46,7 +47,7 @@ class Config(p5.recipe.Config):
     epochs: int | None = None
     steps: int = 1500
     flip: bool | None = None
-    zoom: float = 1.25
+    zoom: float | None = None
     color: float = 0.2
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -65,10 +66,14 @@ def complete(config: Config) -> Config:
         examples = int((data.records.splits == "train").sum())
         epochs = round(config.steps * config.batch_size / examples)
         epochs = min(max(epochs, 5), 60)
-    flip = config.flip
-    if flip is None:
-        flip = data.records.inputs is None and not data.why_no_flip()
-    return dataclasses.replace(config, image_size=size, epochs=epochs, flip=flip)
+    moved = data.records.inputs is None and not data.why_unmoved()
+    return dataclasses.replace(
+        config,
+        image_size=size,
+        epochs=epochs,
+        flip=moved if config.flip is None else config.flip,
+        zoom=(1.25 if moved else 1.0) if config.zoom is None else config.zoom,
+    )
 
 
 def found(config: Config) -> UserData:
@@ -99,7 +104,7 @@ def augmentation(config: Config, tasks: list[p5.Task]) -> p5.data.Augment:
     return p5.data.Augment(
         tasks,
         flip_horizontal=bool(config.flip),
-        zoom=config.zoom,
+        zoom=config.zoom or 1.0,
         brightness=config.color / 2,
         contrast=config.color,
         saturation=config.color if found(config).shape == (3,) else 0.0,

@@ -66,9 +66,9 @@ def _label(name: str, feature: Any, fix: Fix) -> Label | None:
     from tensorflow_datasets import features as tfds
 
     if isinstance(feature, tfds.Image):
-        if feature.shape[-1] != 1 or feature.dtype != np.uint8:
+        if feature.shape[-1] != 1 or feature.np_dtype != np.uint8:
             return None
-        classes = fix.masks.get(name, {})
+        classes = fix.masks.get(name, dict(enumerate(getattr(feature, "names", ()))))
         field = Field("mask", tuple(classes.values()), tuple(classes))
         return Label(field, lambda example: example[name])
     if isinstance(feature, tfds.ClassLabel):
@@ -82,15 +82,15 @@ def _label(name: str, feature: Any, fix: Fix) -> Label | None:
     if isinstance(feature, tfds.Text) or not isinstance(feature, tfds.Tensor):
         return None
     shape = tuple(feature.shape)
-    if feature.dtype == np.bool_ and not shape:
+    if feature.np_dtype == np.bool_ and not shape:
         return Label(
             Field("class", ("no", "yes")), lambda e: tf.cast(e[name], tf.int64)
         )
-    if feature.dtype in (np.float32, np.float64) and shape in ((), (1,)):
+    if feature.np_dtype in (np.float32, np.float64) and shape in ((), (1,)):
         return Label(
             Field("number"), lambda e: tf.reshape(tf.cast(e[name], tf.float32), [])
         )
-    if feature.dtype in (np.float32, np.float64) and len(shape) == 1 and shape[0]:
+    if feature.np_dtype in (np.float32, np.float64) and len(shape) == 1 and shape[0]:
         return Label(Field("number"), lambda e: tf.cast(e[name], tf.float32))
     return None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras.data.augment import Augment
+from p5_keras.data.augment import GEOMETRY, Augment
 from p5_keras.data.infer import labelled
 from p5_keras.data.records import Field, Records
 from p5_keras.data.user_data import UserData
@@ -62,8 +62,8 @@ def describe(
     }
     if augment is not None:
         found["augmentation"] = {name: getattr(augment, name) for name in augment.used}
-        if (reason := data.why_no_flip()) and not augment.flip_horizontal:
-            found["no flip"] = reason
+        if (reason := data.why_unmoved()) and not set(augment.used) & set(GEOMETRY):
+            found["unmoved"] = reason
     if records.input_names:
         found["input_names"] = list(records.input_names)
     return found
@@ -200,8 +200,8 @@ def text(found: Json) -> str:
             for name, value in found["augmentation"].items()
         )
         lines += ["", *_wrapped(f"Augmentation: {on or 'none'}", 0)]
-        if "no flip" in found:
-            lines += _wrapped(f"no flip, since {found['no flip']}", 2)
+        if "unmoved" in found:
+            lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
     lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
     lines += [
         "For another kind give --dataset_options=kind.TASK=KIND, with classification,",

@@ -84,18 +84,19 @@ class UserData:
         height, width = np.maximum(32, 32 * np.round(scaled / 32)).astype(int)
         return int(height), int(width)
 
-    def why_no_flip(self) -> str:
-        """Returns why pictures should not be mirrored left to right, or nothing.
+    def why_unmoved(self) -> str:
+        """Returns why pictures should be neither mirrored nor zoomed, or nothing.
 
         Mirrored digits and letters are no digits and letters, left becomes right, and
-        a number may be a position. Grey pictures are often of such a kind.
+        a number may be a position, a length or a count. Grey pictures are often of
+        such a kind.
         """
         fields = self.records.fields
         if self.shape == (1,):
             return "the pictures are grey, and may show writing"
         for name, field in fields.items():
             if field.kind == "number":
-                return f"{name!r} holds numbers, which may be positions"
+                return f"{name!r} holds numbers, which may be lengths or positions"
             words = {
                 w for c in field.class_names for w in re.findall("[a-z]+", c.lower())
             }
@@ -190,11 +191,11 @@ def _check_name(dataset: str, scheme: str, colon: bool) -> None:
     Raises:
         ValueError: It is a path, or what stands before the path is unknown.
     """
-    forms = [f"{name}:PATH" for name in LOADERS]
-    is_version = re.fullmatch(r"[^:]+:[\d*]+\.[\d*]+\.[\d*]+", dataset)
-    if (colon and not is_version) or os.path.exists(dataset):
+    known = re.fullmatch(r"\w+(/[\w.=,-]+)*(:[\d.*]+)?", dataset)
+    if not known or os.path.exists(dataset):
+        forms = ", ".join(f"{name}:PATH" for name in LOADERS)
         near = did_you_mean(scheme, LOADERS) if colon else ""
         raise ValueError(
-            f"`dataset` must be {', '.join(forms)}, or the name of a public set."
-            f"{near} Received: dataset={dataset!r}"
+            f"`dataset` must be {forms}, or the name of a public set.{near} "
+            f"Received: dataset={dataset!r}"
         )
