@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from p5_keras.data.loaders import boxes, header, listing, voc_xml
+from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Header, Size
 from p5_keras.data.loaders.voc_xml import Annotation
 from p5_keras.data.records import Problems
@@ -89,7 +90,7 @@ def read(
                 sides.append(_xml_side(head, annotation, drawn))
             if len(set(sides)) > 1:
                 raise ValueError("it is turned against the mask of its picture")
-        except voc_xml.Fault as error:
+        except Fault as error:
             problems.bad(error.where, error.reason)
         except OSError as error:
             problems.bad(listing.printable(file), error.strerror or str(error))
@@ -118,14 +119,9 @@ def _note(
         problems.note("annotations without a size: their picture's counts")
     elif not same_size:
         problems.note("annotations drawn on their picture in another size")
-    if _stem(annotation.filename) not in (_stem(item.image.name), ""):
+    own, said = listing.stem(item.image.name), listing.stem(annotation.filename)
+    if said not in (own, ""):
         problems.note("annotations that name another picture: their own name counts")
-
-
-def _stem(name: str) -> str:
-    """Returns a picture's name without folders and extension."""
-    name = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return listing.stem(name)
 
 
 def box_column(
@@ -208,21 +204,19 @@ def note_unseen(
 def _mask_side(head: Header, size: Size) -> Size:
     if size in (head.stored, head.upright):
         return size
-    raise ValueError(f"it has {_text(size)} pixels, its picture {_text(head.stored)}")
+    raise ValueError(
+        f"it has {header.text(size)} pixels, its picture {header.text(head.stored)}"
+    )
 
 
 def _xml_side(head: Header, annotation: Annotation, drawn: Size) -> Size:
     side = head.drawn_on(drawn)
     if side is None:
         raise ValueError(
-            f"it is for {_text(annotation.size)} pixels, its picture has "
-            f"{_text(head.stored)}"
+            f"it is for {header.text(annotation.size)} pixels, its picture has "
+            f"{header.text(head.stored)}"
         )
     return side
-
-
-def _text(size: Size) -> str:
-    return f"{size[1]}x{size[0]}"
 
 
 def _check_names(annotation: Annotation, class_names: Sequence[str]) -> None:
@@ -230,4 +224,4 @@ def _check_names(annotation: Annotation, class_names: Sequence[str]) -> None:
         if class_names and name not in class_names:
             known = ", ".join(class_names)
             reason = f"class {name!r} is none of {known}"
-            raise voc_xml.Fault(annotation.where(i), reason)
+            raise Fault(annotation.where(i), reason)

@@ -62,6 +62,11 @@ def read(picture: pathlib.Path) -> Header:
     return Header(kind, (height, width), upright)
 
 
+def text(size: Size) -> str:
+    """Returns a size as people write it, width first."""
+    return f"{size[1]}x{size[0]}"
+
+
 def misnamed(picture: pathlib.Path, header: Header) -> str:
     """Returns how a picture's extension is wrong, for a note, or nothing."""
     if picture.suffix.lower() in EXTENSIONS[header.format]:

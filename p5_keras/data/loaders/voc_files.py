@@ -4,6 +4,7 @@ import pathlib
 
 from p5_keras.data.loaders import listing, voc_lists, voc_xml
 from p5_keras.data.loaders.annotated import Item
+from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Problems
 
@@ -162,7 +163,7 @@ def _pairs(
         try:
             content = xml.read_bytes()
             names.append(voc_xml.parse(content, listing.printable(xml)).filename)
-        except voc_xml.Fault as error:
+        except Fault as error:
             problems.bad(error.where, error.reason)
             continue
         for name in names:

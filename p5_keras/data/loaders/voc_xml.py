@@ -7,23 +7,10 @@ from xml.parsers import expat
 
 import numpy as np
 
+from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Size
 
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
-
-
-class Fault(ValueError):
-    """What is wrong with an annotation.
-
-    Args:
-        where: The file and the line.
-        reason: What is wrong there.
-    """
-
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(f"{where}: {reason}")
-        self.where = where
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -32,7 +19,7 @@ class Annotation:
 
     Attributes:
         file: Where it was read, for messages.
-        filename: The picture that it names, or "".
+        filename: The picture that it names, without folders, or "".
         size: `(height, width)` of the picture, 0 where it does not say.
         names: The class of each of `m` objects.
         corners: `(m, 4)` as ymin, xmin, ymax, xmax, in pixels, as written.
@@ -86,7 +73,7 @@ def parse(content: bytes, file: str) -> Annotation:
         lines.append(int(item.attrib["line"]))
     return Annotation(
         file,
-        (root.findtext("filename") or "").strip(),
+        (root.findtext("filename") or "").replace("\\", "/").rpartition("/")[2].strip(),
         (height, width) if min(height, width) > 0 else (0, 0),
         tuple(names),
         np.array(corners, "float64").reshape(-1, 4),
