@@ -178,22 +178,22 @@ def _source(
 ) -> Source:
     """Makes a source of pictures and masks from TFDS and labels from the records."""
     masks = {
-        k: records.columns[k][0] for k, f in records.fields.items() if f.kind == "mask"
+        name: records.columns[name][0]
+        for name, field in records.fields.items()
+        if field.kind == "mask"
     }
-    tables = {key: value_table(records.fields[key], key) for key in masks}
-
-    def prepare(example: Example) -> Example:
-        kept = {"image": example["image"]}
-        for key, origin in masks.items():
-            values = tf.cast(example[origin], tf.int32)
-            kept[key] = tf.gather(tf.constant(tables[key]), values)
-        return kept
-
-    pictures = from_tfds(found, own, size, masks, prepare)
+    tables = {name: value_table(records.fields[name], name) for name in masks}
+    origins = list(masks.values())
+    pictures = from_tfds(found, own, size, origins, ["image", *origins])
     rows = np.flatnonzero(records.splits == split)
     labels = reader(label_columns(records, rows))
 
     def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
-        return {**pictures.read(indices, epochs), **labels(indices, epochs)}
+        raw = pictures.read(indices, epochs)
+        example = {"image": raw["image"], **labels(indices, epochs)}
+        for name, table in tables.items():
+            values = tf.cast(raw[masks[name]], tf.int32)
+            example[name] = tf.gather(tf.constant(table), values)
+        return example
 
     return Source(len(rows), read, augment=augment)
