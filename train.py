@@ -125,7 +125,10 @@ def train(plan) -> None:
     if FLAGS.export:
         p5.export.saved_model(workdir.best_model(), workdir / "export")
     progress = checkpoints.progress
-    results = p5.results.finish(workdir, progress, plan.decided, val, test, priors)
+    parts = p5.data.by_source(sources[2], tasks, config.batch_size)
+    results = p5.results.finish(
+        workdir, progress, plan.decided, val, test, priors, parts
+    )
     print(p5.report.leaderboard(results))
     print(f"Report: {workdir / 'report.html'}")
 

@@ -45,6 +45,7 @@ def write(
     body = [
         report_page.tiles(known),
         section("Metrics", report_page.metrics(known)),
+        section("By source", report_data.sources(results.get("sources", {}))),
         section("Better than knowing nothing?", report_page.paired(known)),
         section("The joint objective", report_page.objective(results)),
         section("Learning curves", report_page.curves(history, tasks, results)),

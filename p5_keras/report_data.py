@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from p5_keras.data import summary
-from p5_keras.report_page import scroll
+from p5_keras.report_page import number, scroll
 from p5_keras.report_page import table as html_table
 
 Json = dict[str, Any]
@@ -38,3 +38,18 @@ def table(data: Json) -> str:
     )
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     return f'{note}{body}<ul class="note">{items}</ul>'
+
+
+def sources(found: Json) -> str:
+    """Lists the test metrics of each source of a mixture; nothing for one source."""
+    rows = [
+        [escape(source), escape(task), escape(metric), number(value)]
+        for source, tasks in found.items()
+        for task, metrics in tasks.items()
+        for metric, value in metrics.items()
+    ]
+    return (
+        scroll(html_table(["source", "task", "metric", "test"], rows, 3))
+        if rows
+        else ""
+    )

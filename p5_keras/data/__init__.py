@@ -6,7 +6,7 @@ from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.mixup import CutMix, MixUp
 from p5_keras.data.pictures import inspect
-from p5_keras.data.pipeline import evaluation, steps_per_epoch, training
+from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import load, prepare
 
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "adapt",
     "builder",
+    "by_source",
     "check",
     "collect",
     "evaluation",

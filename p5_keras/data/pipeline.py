@@ -56,7 +56,8 @@ def training(
     def read(step: tf.Tensor) -> tuple[Example, tf.Tensor]:
         position = place(step)
         epoch, index = position // source.size, position % source.size
-        index = shuffled(index, source.size, seed, epoch)
+        if not source.ordered:
+            index = shuffled(index, source.size, seed, epoch)
         seeds = tf.stack([tf.fill(position.shape, seed64), position], axis=1)
         return source.read(index, epoch), seeds
 
@@ -138,6 +139,20 @@ def evaluation(
         )
     dataset = dataset.map(finish, num_parallel_calls=AUTOTUNE)
     return dataset.prefetch(AUTOTUNE)
+
+
+def by_source(
+    source: Source, tasks: list[Task], batch_size: int
+) -> dict[str, tf.data.Dataset]:
+    """Makes batches to evaluate on of each source of a mixture; none for others.
+
+    Args:
+        source: The examples.
+        tasks: The tasks that read labels.
+        batch_size: Global batch size.
+    """
+    parts = source.parts if isinstance(source, Mixture) else {}
+    return {name: evaluation(part, tasks, batch_size) for name, part in parts.items()}
 
 
 def _numbered(

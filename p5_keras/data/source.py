@@ -39,6 +39,7 @@ class Source:
             what is still in files, such as pictures.
         augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
             applied last, in training: `MixUp`, `CutMix`.
+        ordered: Whether an epoch of training keeps the order of the numbers.
     """
 
     size: int
@@ -47,6 +48,7 @@ class Source:
     augment: Callable[[Example, tf.Tensor], Example] | None = None
     load: Callable[[Example], Example] | None = None
     augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
