@@ -90,7 +90,9 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
 
 def _name(recipe: str, dataset: str | None) -> str:
     """Returns the name of a run without a workdir: of its data, or its recipe."""
+    if dataset and ":" in dataset:
+        path = pathlib.Path(os.path.abspath(dataset.partition(":")[2]))
+        return path.stem if path.is_file() else path.name
     if dataset:
-        path = pathlib.Path(os.path.abspath(dataset.partition(":")[2] or dataset))
-        return path.stem if ":" in dataset else dataset.replace("/", "_")
+        return dataset.replace("/", "_")
     return os.path.basename(recipe).removesuffix(".py")

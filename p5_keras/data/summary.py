@@ -143,10 +143,10 @@ def details(task: Json) -> list[str]:
     if "boxes" in task:
         low, middle, high = task["boxes"]
         (h5, h50, h95), (w5, w50, w95) = task["sides"]
+        lines.append(f"{low} to {high} boxes in an example, median {middle:g}")
         lines.append(
-            f"{low} to {high} boxes in an example, median {middle:g}; height {h5:g} / "
-            f"{h50:g} / {h95:g}, width {w5:g} / {w50:g} / {w95:g} pixels of the input "
-            "(5 / 50 / 95 %)"
+            f"height {h5:g} / {h50:g} / {h95:g}, width {w5:g} / {w50:g} / {w95:g} "
+            "pixels of the input (5 / 50 / 95 %)"
         )
     return lines
 
