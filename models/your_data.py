@@ -10,8 +10,7 @@ import dataclasses
 import functools
 
 import p5_keras as p5
-from p5_keras.data import infer, summary
-from p5_keras.data.user_data import UserData, user_data
+from p5_keras.data import summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,19 +75,18 @@ def complete(config: Config) -> Config:
     )
 
 
-def found(config: Config) -> UserData:
+def found(config: Config) -> p5.data.UserData:
     """The data, read once."""
     given = (config.dataset, config.dataset_options, config.on_bad_example)
     return _found(*given, config.data_dir)
 
 
-_found = functools.lru_cache(1)(user_data)
+_found = functools.lru_cache(1)(p5.data.user_data)
 
 
 def tasks(config: Config) -> list[p5.Task]:
     """One for each thing that is labelled."""
-    size = config.image_size
-    return infer.make_tasks(found(config).records, size, _levels(config))
+    return found(config).tasks(config.image_size, _levels(config))
 
 
 def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:

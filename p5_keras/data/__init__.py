@@ -9,6 +9,7 @@ from p5_keras.data.pictures import inspect
 from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import load, prepare
+from p5_keras.data.user_data import UserData, user_data
 
 __all__ = [
     "COLOR",
@@ -18,6 +19,7 @@ __all__ = [
     "MixUp",
     "Mixture",
     "Source",
+    "UserData",
     "adapt",
     "builder",
     "by_source",
@@ -32,4 +34,5 @@ __all__ = [
     "prepare",
     "steps_per_epoch",
     "training",
+    "user_data",
 ]

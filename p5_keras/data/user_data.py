@@ -16,6 +16,7 @@ from p5_keras.data.pictures import inspect
 from p5_keras.data.records import Problems, Records
 from p5_keras.data.source import Example, Source
 from p5_keras.naming import did_you_mean
+from p5_keras.task import Task
 from p5_keras.values import keywords, typed, unknown
 
 #: The loaders of users' own data, by what stands before the path.
@@ -62,6 +63,17 @@ class UserData:
             augment: See `Source`.
         """
         return self.read(split, image_size, augment)
+
+    def tasks(
+        self, image_size: tuple[int, int] | None = None, levels: int = 5
+    ) -> list[Task]:
+        """Makes a task for each thing that is labelled; see `infer.make_tasks`.
+
+        Args:
+            image_size: Height and width of the model input in pixels, for pictures.
+            levels: The deepest level of the trunk's pyramid, for pictures.
+        """
+        return infer.make_tasks(self.records, image_size, levels)
 
     def image_size(self, largest: int) -> tuple[int, int]:
         """Returns height and width that suit the pictures.
