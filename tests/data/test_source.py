@@ -101,6 +101,37 @@ def test_maps_are_resized_without_mixing_labels(pictures):
     assert set(np.unique(batch["mask"][:, 3:])) == {6, 7}
 
 
+def test_a_split_on_disk_is_that_in_memory_and_is_decoded_once(
+    pictures, tmp_path, monkeypatch
+):
+    def read(cache):
+        source = p5.data.from_tfds(
+            pictures, "train", (6, 8), ["mask"], cache, tmp_path / "cache"
+        )
+        assert source.size == 3
+        return read_all(source)
+
+    wanted, found = read("memory"), read("disk")
+    for example in (found, read("auto")):
+        tf.nest.map_structure(np.testing.assert_array_equal, example, wanted)
+    (folder,) = (tmp_path / "cache" / "decoded").iterdir()
+    assert sorted(p.stat().st_size for p in folder.iterdir()) == [144, 432]
+    (folder / "0.raw").write_bytes(bytes((folder / "0.raw").stat().st_size))
+    assert not read("disk")["image"].any()
+    # Where memory is short, the disk takes over.
+    monkeypatch.setattr("p5_keras.data.cache.MEMORY_SHARE", 0)
+    assert not read("auto")["image"].any()
+
+
+def test_a_split_that_fits_nowhere(pictures, tmp_path):
+    message = (
+        "A TFDS split must be kept in memory or on disk, decoded and resized. "
+        "Received: cache='none' for tiny_pictures, 'train', which takes 0 MiB"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        p5.data.from_tfds(pictures, "train", 6, ["mask"], "none")
+
+
 def test_images_of_several_sizes_need_a_size(pictures):
     with pytest.raises(ValueError, match=r"`image_size` must be given.*tiny_pictures"):
         p5.data.from_tfds(pictures, "train")
