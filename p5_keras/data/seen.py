@@ -30,17 +30,10 @@ class Seen:
         self._new: dict[str, Look] = {}
         try:
             with path.open(encoding="utf-8") as file:
-                self._old = {
-                    key: _look(value) for key, value in json.load(file).items()
-                }
-        except FileNotFoundError:
-            self._old = {}
-        except (
-            ValueError,
-            TypeError,
-            AttributeError,
-        ):  # cut off, or of another version
-            self._old = {}
+                found = json.load(file)
+            self._old = {key: _look(value) for key, value in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+            self._old = {}  # not there yet, cut off, or of another version
 
     def look(self, look: Callable[..., Look], path: str, *args: Any) -> Look:
         """Returns what is known of a picture, or looks at it.
