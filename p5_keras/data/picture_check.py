@@ -65,7 +65,7 @@ def look_at_picture(path: str, folder: pathlib.Path) -> Look:
     return _look(path, file, 1 if grey else 3, copy)
 
 
-def look_at_mask(path: str, field: Field, folder: pathlib.Path) -> Look:
+def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
     """Reads a mask in full.
 
     One that is no grey PNG of 8 bits is written once as one, with the same values;
@@ -73,8 +73,8 @@ def look_at_mask(path: str, field: Field, folder: pathlib.Path) -> Look:
 
     Args:
         path: The file.
-        field: Its field, of kind "mask".
         folder: Where copies go.
+        field: Its field, of kind "mask".
 
     Raises:
         ValueError: It cannot be used; the message says why.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras.data.cache import cache_folder
+from p5_keras.data.cache import cache_folder, content_key
 from p5_keras.data.picture_check import (
     Look,
     byte_values,
@@ -18,6 +18,7 @@ from p5_keras.data.picture_check import (
     look_at_picture,
 )
 from p5_keras.data.records import Field, Records
+from p5_keras.data.seen import Seen
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,13 @@ def inspect(
     their picture. Pictures and masks that training would not read rightly, such as
     WEBP, TIFF, BMP and masks with palettes, are copied once as PNG; the copies serve
     later runs until the original changes. EXIF data turn a picture unless its labels
-    were drawn on it as it is stored.
+    were drawn on it as it is stored. What was whole is not read again by a later run
+    unless its file changes.
 
     Args:
         records: The data set.
-        cache_dir: Folder for the copies; if left out, `p5_keras` in the user's folder
-            for caches.
+        cache_dir: Folder for the copies and for what was found; if left out, `p5_keras`
+            in the user's folder for caches.
         workers: Threads, two for each core if left out.
 
     Returns:
@@ -94,11 +96,15 @@ def inspect(
     folder.mkdir(exist_ok=True)
     masks = {name: f for name, f in records.fields.items() if f.kind == "mask"}
     threads = workers or 2 * (os.cpu_count() or 1)
-    judge = _Judge(records, masks, folder)
+    # One file for each folder with pictures.
+    place = os.path.commonpath([os.path.abspath(path) for path in records.images])
+    seen = Seen(folder / f"{content_key(place)}.json")
+    judge = _Judge(records, masks, folder, seen)
     with ThreadPoolExecutor(threads) as pool:
         # In the order of the records, so that the first fault is always the same one.
         verdicts = pool.map(judge.look, range(len(records)))
         found = [judge.decide(i, *verdict) for i, verdict in enumerate(verdicts)]
+    seen.save()
     rows = np.array([row is not None for row in found], bool)
     left = records.take(rows)
     kept = [row for row in found if row is not None]
@@ -155,30 +161,45 @@ class _Judge:
     """Looks at examples in threads, and decides about each in turn."""
 
     def __init__(
-        self, records: Records, masks: dict[str, Field], folder: pathlib.Path
+        self,
+        records: Records,
+        masks: dict[str, Field],
+        folder: pathlib.Path,
+        seen: Seen,
     ) -> None:
-        self.records, self.masks, self.folder = records, masks, folder
+        self.records, self.masks, self.folder, self.seen = records, masks, folder, seen
         self.extensions: set[str] = set()
         self.unknown: collections.Counter[tuple[str, int]] = collections.Counter()
 
     def look(self, i: int) -> tuple[Look | str, dict[str, Look | str]]:
         """Returns what picture and masks of an example are, or why they are not."""
         path = str(self.records.images[i])  # type: ignore[index]
-        picture = _try(look_at_picture, path, self.folder)
+        picture = self._try(look_at_picture, path, self.folder)
         found: dict[str, Look | str] = {}
         if isinstance(picture, Look):
             for name, field in self.masks.items():
                 mask = str(self.records.columns[name][i])
                 found[name] = (
-                    _try(look_at_mask, mask, field, self.folder) if mask else _NO_MASK
+                    self._try(look_at_mask, mask, self.folder, field)
+                    if mask
+                    else _NO_MASK
                 )
         return picture, found
+
+    def _try(self, look: Callable[..., Look], path: str, *args: Any) -> Look | str:
+        try:
+            return self.seen.look(look, path, *args)
+        except ValueError as error:
+            return str(error)
 
     def decide(
         self, i: int, picture: Look | str, masks: dict[str, Look | str]
     ) -> _Row | None:
         """Returns an example that can be used, or reports it."""
-        bad = self.records.problems.bad
+
+        def bad(file: str, reason: str) -> None:
+            self.records.problems.bad(_printable(file), reason)
+
         path = str(self.records.images[i])  # type: ignore[index]
         if isinstance(picture, str):
             bad(path, picture)
@@ -206,8 +227,8 @@ class _Judge:
             if mask.path and mask.size != size:
                 bad(
                     self.records.columns[name][i],
-                    f"it has {_pixels(mask.size)} pixels, and its picture {path} has "
-                    f"{_pixels(size)}",
+                    f"it has {_pixels(mask.size)} pixels, and its picture "
+                    f"{_printable(path)} has {_pixels(size)}",
                 )
                 return None
             self.unknown.update((name, value) for value in mask.unknown)
@@ -227,13 +248,6 @@ class _Judge:
                 f"masks of {name!r} with pixels of value {value}, which is no class",
                 count,
             )
-
-
-def _try(look: Callable[..., Look], *args: Any) -> Look | str:
-    try:
-        return look(*args)
-    except ValueError as error:
-        return str(error)
 
 
 def _turned(
@@ -258,3 +272,7 @@ def _alike(drawn: tuple[int, int], size: tuple[int, int]) -> bool:
 
 def _pixels(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
+
+
+def _printable(path: str) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()

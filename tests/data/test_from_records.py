@@ -1,3 +1,6 @@
+import importlib
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,6 +9,9 @@ from PIL import Image
 import p5_keras as p5
 from p5_keras.data.image_file import read_image
 from p5_keras.data.records import Field, Records
+
+# The package has a function of that name.
+from_records_module = importlib.import_module("p5_keras.data.from_records")
 
 SPLITS = np.array(["train"] * 4 + ["validation", "test"])
 PLACES = ["none", "memory", "disk"]
@@ -210,3 +216,159 @@ def test_tables_have_an_input(tmp_path):
     found = read_all(p5.data.from_records(records, "test"))
     assert found["input"].tolist() == [[4, 5, 6]] and found["kind"].tolist() == [0]
     assert found["input"].dtype == np.float32
+
+
+def numbered(tmp_path, count=12):
+    """Grey pictures in training, each of its own level, and the level as a label."""
+    paths = [str(tmp_path / f"{i}.png") for i in range(count)]
+    for i, path in enumerate(paths):
+        Image.fromarray(np.full((10, 10), 5 * i, "uint8")).save(path)
+    fields = {"level": Field("class", tuple(map(str, range(5 * count))))}
+    levels = {"level": 5 * np.arange(count)}
+    records = Records(
+        "levels", np.array(["train"] * count), fields, levels, images=np.array(paths)
+    )
+    return p5.data.inspect(records, tmp_path / "cache")[0], paths
+
+
+LEVELS = [p5.tasks.Classification("level", num_classes=60)]
+
+
+def noise(example, seed):
+    draw = tf.random.stateless_uniform([], seed)
+    return {**example, "image": tf.cast(example["image"], tf.float32) + draw}
+
+
+def levels(dataset, count=-1):
+    """What batches hold, as `(x, level)` of each example."""
+    found = []
+    for x, y, weights in dataset.take(count):
+        x, level, weight = x.numpy(), y["level"].numpy(), weights["level"].numpy()
+        # A picture stays with its label on every way.
+        assert ((x[:, 0, 0, 0] // 1) == level).all()
+        assert (x == x[:, :1, :1]).all()
+        found += [(float(p[0, 0, 0]), int(k)) for p, k in zip(x, level, strict=True)]
+        found = found[: len(found) - int((weight == 0).sum())]
+    return found
+
+
+@pytest.mark.parametrize("augment", [None, noise])
+@pytest.mark.parametrize("cache", PLACES)
+def test_order_resume_and_shares_hold_with_files_and_caches(tmp_path, cache, augment):
+    records, _ = numbered(tmp_path)
+    source = p5.data.from_records(
+        records, "train", cache=cache, augment=augment, cache_dir=tmp_path / "cache"
+    )
+
+    def training(count, **kwargs):
+        return levels(p5.data.training(source, LEVELS, 4, 3, **kwargs), count)
+
+    whole = training(6)
+    assert training(6) == whole
+    assert training(4, start=2) == whole[8:]
+    for epoch in (whole[:12], whole[12:]):
+        assert sorted(level for _, level in epoch) == list(range(0, 60, 5))
+    assert whole[:12] != whole[12:]
+    first, second = (training(3, shard=(worker, 2)) for worker in range(2))
+    assert not {level for _, level in first} & {level for _, level in second}
+    assert sorted(first + second) == sorted(whole[:12])
+    parts = [
+        levels(p5.data.evaluation(source, LEVELS, 8, (worker, 2)))
+        for worker in range(2)
+    ]
+    assert sorted(parts[0] + parts[1]) == [(5.0 * i, 5 * i) for i in range(12)]
+
+
+def test_pictures_are_decoded_once(tmp_path):
+    records, paths = numbered(tmp_path)
+    sources = [
+        p5.data.from_records(records, "train", cache=c, cache_dir=tmp_path / "cache")
+        for c in ("memory", "disk", "auto")
+    ]
+    for path in paths:
+        open(path, "wb").close()
+    for source in sources:
+        dataset = p5.data.training(source, LEVELS, 4)
+        assert len(levels(dataset, 9)) == 36
+        assert len(levels(p5.data.evaluation(source, LEVELS, 5))) == 12
+
+
+def test_decoded_files_serve_later_runs_until_something_changes(tmp_path, monkeypatch):
+    records, paths = numbered(tmp_path)
+    decodings = []
+    decode = from_records_module._decoded
+
+    def counted(*args):
+        decodings.append(1)
+        yield from decode(*args)
+
+    monkeypatch.setattr(from_records_module, "_decoded", counted)
+
+    def first(size=None):
+        source = p5.data.from_records(
+            records, "train", size, "disk", cache_dir=tmp_path / "cache"
+        )
+        return float(source.read([1], [0])["image"][0, 0, 0, 0])
+
+    assert (first(), first(), len(decodings)) == (5.0, 5.0, 1)
+    assert (first(12), first(12), len(decodings)) == (5.0, 5.0, 2)
+    Image.fromarray(np.full((10, 10), 77, "uint8")).save(paths[1])
+    assert (first(), first(), len(decodings)) == (77.0, 77.0, 3)
+    folder = tmp_path / "cache" / "decoded"
+    assert len(list(folder.iterdir())) == 3  # and nothing unfinished
+
+
+def test_a_mixture_of_pictures_in_files_and_in_memory(tmp_path):
+    records, _ = numbered(tmp_path)
+    sources = {
+        name: p5.data.from_records(records, "train", cache=name)
+        for name in ("none", "memory")
+    }
+    mixed = p5.data.mix(sources, LEVELS)
+    found = levels(p5.data.training(mixed, LEVELS, 4), 6)
+    assert sorted(level for _, level in found) == sorted([*range(0, 60, 5)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"split": "dev"},
+            "`split` must have an example. Received: split='dev', "
+            "splits=['test', 'train', 'validation']",
+        ),
+        (
+            {"image_size": (3, 0)},
+            "`image_size` must be a number of pixels, or two, above 0. "
+            "Received: image_size=(3, 0)",
+        ),
+        ({"channels": 4}, "`channels` must be 1 or 3. Received: channels=4"),
+        (
+            {"cache": "ram"},
+            "`cache` must be one of 'auto', 'memory', 'disk', 'none'. "
+            "Received: cache='ram'",
+        ),
+    ],
+)
+def test_wrong_arguments(inspected, arguments, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        p5.data.from_records(inspected, **{"split": "train", **arguments})
+
+
+def test_records_must_be_inspected(records):
+    message = (
+        "`records` must come from `inspect`, which checks their pictures. "
+        "Received: 'set' with shapes=None"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        p5.data.from_records(records, "train", 32)
+
+
+def test_pictures_of_several_sizes_need_a_size(inspected):
+    inspected.shapes[0, :2] = 30, 50
+    message = (
+        "`image_size` must be given, since the pictures differ in size. Received: "
+        "image_size=None for 'set', heights 30 to 40, widths 50 to 60"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        p5.data.from_records(inspected, "train")

@@ -7,10 +7,11 @@ from PIL import Image, ImageOps
 
 import p5_keras as p5
 from p5_keras.data.from_records import value_table
-from p5_keras.data.image_file import read_image
+from p5_keras.data.image_file import open_image, read_image
 from p5_keras.data.picture_check import byte_values
 from p5_keras.data.records import Field, Problems, Records
 
+FIELD = Field("mask", ("low", "high"), (0, 3))
 SKIP = "Put it right, or leave such examples out with --on_bad_example=skip"
 
 
@@ -174,9 +175,67 @@ def test_copies_are_kept_until_the_original_changes(tmp_path):
     other = look()
     assert other != copy
     np.testing.assert_array_equal(read_image(other)[0], 255 - pixels())
-    assert sorted(os.listdir(tmp_path / "cache" / "pictures")) == sorted(
-        os.path.basename(p) for p in (copy, other)
-    )
+    kept = set((tmp_path / "cache" / "pictures").glob("*.png"))
+    assert kept == {type(tmp_path)(p) for p in (copy, other)}
+    os.unlink(other)
+    assert look() == other and os.path.exists(other)
+
+
+def test_what_was_whole_is_not_read_again(tmp_path, monkeypatch):
+    opened = []
+    read = open_image
+
+    def counted(path):
+        opened.append(os.path.basename(path))
+        return read(path)
+
+    monkeypatch.setattr("p5_keras.data.picture_check.open_image", counted)
+    for name in ("a", "b"):
+        save(tmp_path / f"{name}.jpg", pixels(30, 40))
+        save(tmp_path / f"{name}.png", np.zeros((30, 40), "uint8"), "PNG")
+    (tmp_path / "c.jpg").write_bytes(b"")
+
+    def look(field=FIELD):
+        opened.clear()
+        paths = [tmp_path / f"{name}.jpg" for name in "abc"]
+        masks = [tmp_path / "a.png", tmp_path / "b.png", ""]
+        records = make(tmp_path, paths, "skip", field, masks)
+        return p5.data.inspect(records, tmp_path / "cache")
+
+    first = look()
+    assert len(opened) == 6
+    again = look()
+    assert set(opened) <= {"c.jpg", "whole.jpg"}  # a fault, and one just written
+    assert again[1] == first[1]
+    np.testing.assert_array_equal(again[0].shapes, first[0].shapes)
+    assert again[0].problems.dropped == first[0].problems.dropped
+    save(tmp_path / "a.jpg", pixels(60, 80))
+    save(tmp_path / "b.png", np.full((30, 40), 9, "uint8"), "PNG")
+    os.utime(tmp_path / "b.png", ns=(1, 1))
+    left, _ = look()
+    assert {"a.jpg", "b.png"} <= set(opened) and "b.jpg" not in opened
+    assert [file for file, _ in left.problems.dropped] == [
+        str(tmp_path / name) for name in ("a.png", "c.jpg")
+    ]
+    look(Field("mask", ("low",), (9,)))  # other values: masks are read anew
+    assert {"a.png", "b.png"} <= set(opened) and "b.jpg" not in opened
+    (file,) = (tmp_path / "cache" / "pictures").glob("*.json")
+    file.write_text(file.read_text()[:50])
+    look()
+    assert {"a.jpg", "b.jpg"} <= set(opened)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are bytes elsewhere")
+def test_names_that_are_no_text(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.webp")
+    save(path, kind="WEBP", lossless=True)
+    left, _ = p5.data.inspect(make(tmp_path, [path]), tmp_path / "cache")
+    source = p5.data.from_records(left, "train", cache_dir=tmp_path / "cache")
+    np.testing.assert_array_equal(source.read([1], [0])["image"][0], pixels())
+    open(path, "wb").close()
+    line = re.escape(f"{tmp_path}/\\udcff.webp: it is empty. {SKIP}")
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        p5.data.inspect(make(tmp_path, [path]), tmp_path / "cache")
 
 
 def test_the_cache_lies_in_the_users_folder(tmp_path, monkeypatch):
@@ -223,9 +282,6 @@ def test_labels_of_another_picture(tmp_path):
     line = r"a\.jpg: its labels were drawn on 50x50 pixels, and it has 36x24\. Put"
     with pytest.raises(ValueError, match=line):
         p5.data.inspect(make(tmp_path, [path], sides=[(50, 50)]), tmp_path / "cache")
-
-
-FIELD = Field("mask", ("low", "high"), (0, 3))
 
 
 def mask(value=3):
