@@ -26,6 +26,7 @@ flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("epochs", None, "Number of epochs.")
 flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
 flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
+flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
 flags.DEFINE_enum("strategy", "auto", ["auto", "none", "mirrored", "tpu"], "Devices.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
@@ -52,21 +53,21 @@ def main(argv: list[str]) -> None:
 
 def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
-    recipe, config, workdir = plan.recipe, plan.config, plan.workdir
-    model = workdir.best_model()
+    model = plan.workdir.best_model()
     if FLAGS.mode == "eval":
-        test = recipe.data(config, model.tasks, "test")
-        batches = p5.data.evaluation(test, model.tasks, config.batch_size)
+        test = plan.recipe.data(plan.config, model.tasks, "test")
+        batches = p5.data.evaluation(test, model.tasks, plan.config.batch_size)
         for key, value in model.evaluate(batches, return_dict=True, verbose=0).items():
             print(f"{key:32s} {value:.4f}")
     elif FLAGS.mode == "export":
-        p5.export.saved_model(model, workdir / "export")
-        print(f"Exported to {workdir / 'export'}")
+        p5.export.saved_model(model, plan.workdir / "export")
+        print(f"Exported to {plan.workdir / 'export'}")
     elif FLAGS.input is None:
         raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     else:
-        done, skipped = p5.predict_folder(model, FLAGS.input, workdir / "predictions")
-        print(f"{done} images in {workdir / 'predictions'}, {skipped} skipped")
+        out = plan.workdir / "predictions"
+        done, skipped = p5.predict_folder(model, FLAGS.input, out)
+        print(f"{done} images in {out}, {skipped} skipped")
 
 
 def train(plan) -> None:
@@ -78,14 +79,13 @@ def train(plan) -> None:
         return
 
     # Data: examples by number, from which batches are made for training and evaluation.
-    tasks = recipe.tasks(config)
+    tasks, batch_size = recipe.tasks(config), config.batch_size
     p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
     sources = [recipe.data(config, tasks, s) for s in ("train", "validation", "test")]
     if FLAGS.smoke:
-        sources = [source.first(2 * config.batch_size) for source in sources]
-    labels, val, test = p5.data.prepare(sources, tasks, config.batch_size)
-    steps = p5.data.steps_per_epoch(sources[0], config.batch_size)
-    steps = config.steps_per_epoch or steps
+        sources = [source.first(2 * batch_size) for source in sources]
+    labels, val, test = p5.data.prepare(sources, tasks, batch_size)
+    steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
@@ -93,6 +93,7 @@ def train(plan) -> None:
         optimizer = getattr(recipe, "optimizer", p5.recipe.default_optimizer)
         model.compile(
             optimizer(config, config.epochs * steps),
+            weighting=config.weighting,
             steps_per_execution=FLAGS.steps_per_execution,
             jit_compile="auto" if FLAGS.jit is None else FLAGS.jit,
             run_eagerly=FLAGS.debug,
@@ -107,10 +108,12 @@ def train(plan) -> None:
     score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
     checkpoints = p5.Checkpoints(workdir, score, config.patience)
     batches = functools.partial(
-        p5.data.training, sources[0], tasks, config.batch_size, FLAGS.seed
+        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed
     )
     table = p5.EpochTable(tasks, config.epochs)
     board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+    if cost := p5.weighting.measure(model, batches(0)):
+        print(cost)
     checkpoints.fit(
         model,
         batches,
@@ -124,10 +127,9 @@ def train(plan) -> None:
     # Results: the best epoch by validation, measured once on the test split.
     if FLAGS.export:
         p5.export.saved_model(workdir.best_model(), workdir / "export")
-    progress = checkpoints.progress
-    parts = p5.data.by_source(sources[2], tasks, config.batch_size)
+    parts = p5.data.by_source(sources[2], tasks, batch_size)
     results = p5.results.finish(
-        workdir, progress, plan.decided, val, test, priors, parts
+        workdir, checkpoints.progress, plan.decided, val, test, priors, parts
     )
     print(p5.report.leaderboard(results))
     print(f"Report: {workdir / 'report.html'}")

@@ -28,6 +28,7 @@ from p5_keras import (
     strategy,
     tasks,
     trunks,
+    weighting,
 )
 from p5_keras.averaging import averaged_weights
 from p5_keras.build import build_model
@@ -64,4 +65,5 @@ __all__ = [
     "strategy",
     "tasks",
     "trunks",
+    "weighting",
 ]

@@ -1,5 +1,7 @@
 """The multi-task model: one trunk, named heads, one joint objective."""
 
+import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +15,10 @@ from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.naming import check_argument, check_keys, check_labels
 from p5_keras.task import Task
+from p5_keras.training_step import scheduled, train_step
+from p5_keras.weighting.base import Weighting
+from p5_keras.weighting.engine import Engine, EngineCallback
+from p5_keras.weighting.step import make_engine
 
 Tensor = Any
 
@@ -34,6 +40,8 @@ class MultiTaskModel(keras.Model):
         head_l2: γ.
         **kwargs: Further arguments of `keras.Model`.
     """
+
+    train_function: Any  # Keras makes it when `fit` begins
 
     # Every Keras version from 3.12 to 3.15 takes a class for a functional model, and
     # saves its graph, if its constructor has these `*args` and `**kwargs`.
@@ -62,6 +70,7 @@ class MultiTaskModel(keras.Model):
         loss_weights: dict[str, Any] | None = None,
         metrics: dict[str, Any] | None = None,
         normalize_loss_weights: str | None = None,
+        weighting: Weighting | None = None,
         **kwargs: Any,
     ) -> None:
         """Sets optimizer, losses, weights and metrics; tasks fill what is left out.
@@ -75,6 +84,8 @@ class MultiTaskModel(keras.Model):
             metrics: List of Keras metrics by task.
             normalize_loss_weights: `None` takes α as given, "one" scales them to sum
                 to 1, "tasks" to the number of tasks.
+            weighting: What the losses count beside each other from step to step, one
+                of `p5_keras.weighting`; it sees α·L. `None` adds them up.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
@@ -99,6 +110,8 @@ class MultiTaskModel(keras.Model):
             loss_weights or {t.name: t.loss_weight for t in self.tasks},
             normalize_loss_weights,
         )
+        with self.distribute_strategy.scope():
+            self._engine = make_engine(self, weighting, alpha)
         # Not plain dicts: Keras takes the variables and metrics in one for the model's.
         self._alpha = MappingProxyType(alpha)
         # The exact mean over labelled examples of an epoch: a batch without labels
@@ -127,6 +140,7 @@ class MultiTaskModel(keras.Model):
                 "loss_weights": loss_weights,
                 "metrics": metrics or None,
                 "normalize_loss_weights": normalize_loss_weights,
+                "weighting": weighting,
                 **kwargs,
             }
         )
@@ -152,6 +166,11 @@ class MultiTaskModel(keras.Model):
         return [task.name for task in self.tasks]
 
     @property
+    def tasks_with_loss(self) -> list[str]:
+        """Names of the tasks that are trained on."""
+        return list(self._task_losses)
+
+    @property
     def loss_weights(self) -> dict[str, float]:
         """α of each task as it is now."""
         return {name: objective.number(v) for name, v in self._alpha.items()}
@@ -169,7 +188,25 @@ class MultiTaskModel(keras.Model):
         Returns:
             This replica's part of the objective; the parts of all replicas add up.
         """
-        del x, training
+        del x
+        shares, present = self.loss_shares(y, y_pred, sample_weight)
+        weights: Any = 1.0
+        if training and self._engine is not None:
+            weights = self._engine.weigh(losses.replica_sum(shares), present)
+        total = ops.sum(weights * shares)
+        rest = self.penalty()
+        return total if rest is None else total + rest
+
+    def loss_shares(
+        self, y: Any, y_pred: Any, sample_weight: Any, log: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Computes this replica's part of each task's α·L, and logs each L.
+
+        Returns:
+            `(tasks,)` float32, of which those of all replicas add up to α·L of the
+            global batch, and `(tasks,)` whether the task has a label in it and an α.
+            Only tasks that have a loss count.
+        """
         weights = sample_weight or {}
         terms = [
             loss.terms(y[name], y_pred[name], weights.get(name))
@@ -178,29 +215,38 @@ class MultiTaskModel(keras.Model):
         numerators, denominators = (
             ops.stack(side) for side in zip(*terms, strict=True)
         )
-        total = ops.stack(
-            [ops.cast(self._alpha[n], "float32") for n in self._task_losses]
-        )
-        total = total * losses.safe_divide(numerators, losses.replica_sum(denominators))
         means = losses.safe_divide(numerators, denominators)
-        for i, name in enumerate(self._task_losses):
+        for i, name in enumerate(self._task_losses if log else ()):
             tracker = self._loss_trackers[f"{name}_loss"]
             tracker.update_state(means[i], sample_weight=denominators[i])
-        total = ops.sum(total)
+        alpha = ops.stack(
+            [ops.cast(self._alpha[n], "float32") for n in self._task_losses]
+        )
+        denominators = losses.replica_sum(denominators)
+        shares = alpha * losses.safe_divide(numerators, denominators)
+        return shares, ops.logical_and(denominators > 0, alpha > 0)
+
+    def penalty(self) -> Tensor | None:
+        """Computes this replica's part of what belongs to no task, or `None`."""
+        total = None
         if self.trunk_l2 or self.head_l2:
             l2 = objective.l2_penalty(self.trunk_l2, self.trunk_variables)
             l2 += objective.l2_penalty(self.head_l2, self.head_variables)
             self._loss_trackers["l2"].update_state(l2)
-            total = total + l2 / self.distribute_strategy.num_replicas_in_sync
+            total = l2 / self.distribute_strategy.num_replicas_in_sync
         if self.losses:
-            total = total + sum(self._aggregate_additional_loss(x) for x in self.losses)
+            added = sum(self._aggregate_additional_loss(x) for x in self.losses)
+            total = added if total is None else total + added
         return total
+
+    def variables_of(self, task: str) -> list[keras.Variable]:
+        """Trainable variables of a task's head."""
+        return self.get_layer(task).trainable_variables
 
     @property
     def head_variables(self) -> list[keras.Variable]:
         """Trainable variables of all heads, φ."""
-        heads = [self.get_layer(task.name) for task in self.tasks]
-        return [v for head in heads for v in head.trainable_variables]
+        return [v for task in self.tasks for v in self.variables_of(task.name)]
 
     @property
     def trunk_variables(self) -> list[keras.Variable]:
@@ -208,44 +254,66 @@ class MultiTaskModel(keras.Model):
         heads = {id(v) for v in self.head_variables}
         return [v for v in self.trainable_variables if id(v) not in heads]
 
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        """Keras' own step, but for gradient clipping under several replicas.
+    @property
+    def shared_variables(self) -> list[keras.Variable]:
+        """Trainable variables whose gradients a weighting combines."""
+        return self.trunk_variables
 
-        Keras clips every replica's gradient and then adds them up. Here they are
-        added first; what the optimizer then does to its share changes nothing more.
+    @property
+    def bottleneck(self) -> list[Tensor]:
+        """The Keras tensors that the losses of all tasks pass through."""
+        tensors = {}
+        for output in self.output.values():
+            layer, node, _ = output._keras_history
+            for x in layer._inbound_nodes[node].input_tensors:
+                tensors[id(x)] = x
+        return list(tensors.values())
+
+    @property
+    def engine(self) -> Engine | None:
+        """What runs the weighting, or `None` without one."""
+        return getattr(self, "_engine", None)
+
+    @contextlib.contextmanager
+    def weighting_off(self) -> Iterator[None]:
+        """Trains on the plain sum of the losses for a while."""
+        engine, self._engine = self._engine, None
+        try:
+            yield
+        finally:
+            self._engine = engine
+
+    @property
+    def weighting_variables(self) -> list[keras.Variable]:
+        """The state of the weighting: what a run that goes on needs of it."""
+        return [] if self._engine is None else self._engine.variables
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """Keras' own step, but where gradients are needed one task at a time.
+
+        And but for gradient clipping under several replicas: Keras clips every
+        replica's gradient and then adds them up. Here they are added first; what the
+        optimizer then does to its share changes nothing more.
         """
-        optimizer: Any = self.optimizer
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        clips = (inner.clipnorm, inner.clipvalue, inner.global_clipnorm)
-        if replicas == 1 or all(clip is None for clip in clips):
-            return super().train_step(data)
-        if inner is not optimizer:
-            raise ValueError(
-                "Gradient clipping under several replicas needs gradients without a "
-                "loss scale: use mixed_bfloat16 in place of mixed_float16, or leave "
-                f"clipping out. Received: {replicas} replicas and mixed_float16"
-            )
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight)
-            scaled = optimizer.scale_loss(loss)
-        batch = tf.shape(tf.nest.flatten(x)[0])[0]
-        self._loss_tracker.update_state(loss * replicas, sample_weight=batch)
-        variables = [v.value for v in self.trainable_variables]
-        gradients = tape.gradient(
-            scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        gradients = optimizer._clip_gradients(losses.replica_sum(gradients))
-        optimizer.apply([g / replicas for g in gradients], self.trainable_variables)
-        return self.compute_metrics(x, y, y_pred, sample_weight)
+        return train_step(self, self._engine, data, super().train_step)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes the function of a step, or two: one that solves and one that keeps."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        make = functools.partial(super().make_train_function, force=True)
+        self.train_function = scheduled(self, self._engine, make)
+        return self.train_function
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Trains as `keras.Model.fit` does, after checking the keys of the labels."""
         check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
+        if self._engine is not None:
+            self._engine.begin()
+            own = EngineCallback(self._engine)
+            kwargs["callbacks"] = [own, *(kwargs.get("callbacks") or ())]
         return super().fit(x, y, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
@@ -303,10 +371,16 @@ class MultiTaskModel(keras.Model):
         given["loss_weights"] = alpha and {
             name: objective.number(value) for name, value in alpha.items()
         }
-        return {k: keras.saving.serialize_keras_object(v) for k, v in given.items()}
+        state = {} if self._engine is None else {"state": self._engine.get_state()}
+        config = {k: keras.saving.serialize_keras_object(v) for k, v in given.items()}
+        return {**config, **state}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was."""
+        """Compiles as the saved model was, the weighting's state included."""
+        config = dict(config)
+        state = config.pop("state", None)
         self.compile(**keras.saving.deserialize_keras_object(config))
+        if self._engine is not None and state is not None:
+            self._engine.set_state(state)
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)

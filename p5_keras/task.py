@@ -37,9 +37,8 @@ class Task:
             `compile(loss_weights=)` overrides it.
         features: Names of the trunk's features that the head reads. The kind's own
             choice if left out.
-        changes_under: Names of arguments of `p5.data.Augment`, "mixup" or "cutmix"
-            that would change this label, such as "flip_horizontal" for the way that
-            somebody looks: they are refused. The kind's own choice if left out.
+        changes_under: Changes that this label cannot follow, by the names that
+            `p5.data.Augment` has for them, or "mixup", "cutmix". They are refused.
     """
 
     kind: ClassVar[str] = "task"
@@ -56,10 +55,9 @@ class Task:
     #: What `changes_under` is if left out.
     changing: ClassVar[tuple[str, ...]] = ()
     #: Changes that no label of the kind can follow, and why.
-    refuses: ClassVar[dict[str, str]] = {
-        "mixup": "two examples in one have no label of its kind",
-        "cutmix": "two examples in one have no label of its kind",
-    }
+    refuses: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("mixup", "cutmix"), "two examples in one have no label of its kind"
+    )
 
     def __init__(
         self,
@@ -85,8 +83,9 @@ class Task:
         self.metrics = metrics
         self.loss_weight = loss_weight
         self.features = [features] if isinstance(features, str) else features
-        given = self.changing if changes_under is None else changes_under
-        self.changes_under = list(given)
+        self.changes_under = list(
+            self.changing if changes_under is None else changes_under
+        )
 
     # What a kind defines.
 
@@ -108,9 +107,7 @@ class Task:
         raise NotImplementedError
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
-        """Returns the labels of mixtures of examples, for `p5.data.MixUp`.
-
-        A kind that defines it says so by `refuses`, without "mixup" and "cutmix".
+        """Returns labels of mixed examples, unless the kind `refuses` "mixup".
 
         Args:
             label: Labels `(batch, ...)`, as `target()` gives them.
@@ -120,13 +117,9 @@ class Task:
         raise NotImplementedError
 
     def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
-        """Returns the labels of images with a part of another, for `p5.data.CutMix`.
+        """Returns labels of images with a part of another; see `mix`.
 
-        Args:
-            label: Labels `(batch, ...)`, as `target()` gives them.
-            other: Those of each image's partner.
-            share: `(batch,)`, what of the image's area stays its own.
-            own: `(batch, height, width)`, whether a pixel stays its own.
+        `own` `(batch, height, width)` says which pixels stay their own.
         """
         return self.mix(label, other, share)
 

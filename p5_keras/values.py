@@ -4,7 +4,7 @@ import ast
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from p5_keras.naming import did_you_mean
@@ -92,6 +92,9 @@ def _converted(value: Any, hint: Any) -> Any:
             return kind(map(_converted, value, inner))
     elif kind is Any or type(value) is kind:
         return value
+    elif kind is Mapping and isinstance(value, dict):
+        keys, values = inner or (Any, Any)
+        return {_converted(k, keys): _converted(v, values) for k, v in value.items()}
     elif kind is float and type(value) is int:
         return float(value)
     raise TypeError

@@ -1,6 +1,7 @@
 """From data sets to batches: read, augment, transform, mask, batch."""
 
-from p5_keras.data.augment import COLOR, GEOMETRY, Augment
+from p5_keras.data.augment import Augment
+from p5_keras.data.changes import COLOR, GEOMETRY
 from p5_keras.data.from_records import from_records
 from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix

@@ -8,17 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from p5_keras.data import color, geometry
-from p5_keras.naming import did_you_mean
+from p5_keras.data.changes import COLOR, FLIPS, GEOMETRY, refuse
+from p5_keras.data.fields import Example, read, replace
 from p5_keras.task import Task
-
-Example = dict[str, Any]
-
-FLIPS = ("flip_horizontal", "flip_vertical", "transpose")
-#: Arguments of `Augment` that move what is in the image.
-GEOMETRY = (*FLIPS, "zoom", "stretch", "rotate", "shear", "translate")
-#: Arguments of `Augment` that move nothing.
-COLOR = ("brightness", "contrast", "saturation", "hue", "rand_augment", "erase")
-MIXING = ("mixup", "cutmix")
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,19 +161,22 @@ class Augment:
         ]
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         matrix = self._matrix(flips, draws, size)
-        exact = set(self.used).intersection(GEOMETRY) <= set(FLIPS)
+        moves = set(self.used).intersection(GEOMETRY)
+        exact = moves <= set(FLIPS)
+        inside = moves <= {*FLIPS[:2], "zoom"} and self._zooms[0] >= 1
         voids, boxes = self._fields(example)
         for path, void in {"image": None, **voids}.items():
-            plane = tf.convert_to_tensor(_get(example, path))
+            plane = tf.convert_to_tensor(read(example, path))
             _check_plane(path, plane, shape, None if exact else void)
-            moved = (
-                geometry.turn(plane, *flips)
-                if exact
-                else geometry.warp(plane, matrix, void)
-            )
-            example = _put(example, path, moved)
+            if exact:
+                moved = geometry.turn(plane, *flips)
+            elif inside and path == "image":
+                moved = tf.ensure_shape(geometry.window(plane, matrix), plane.shape)
+            else:
+                moved = geometry.warp(plane, matrix, void)
+            example = replace(example, path, moved)
         for path in boxes:
-            old = _get(example, path)
+            old = read(example, path)
             bbox = tf.convert_to_tensor(old["bbox"] if isinstance(old, dict) else old)
             new, kept = geometry.move_boxes(tf.reshape(bbox, [-1, 4]), matrix, size)
             new = tf.ensure_shape(tf.reshape(new, tf.shape(bbox)), bbox.shape)
@@ -190,7 +185,7 @@ class Augment:
                 if "label" in old:
                     label = tf.convert_to_tensor(old["label"])
                     new["label"] = tf.where(kept, label, -tf.ones_like(label))
-            example = _put(example, path, new)
+            example = replace(example, path, new)
         return example
 
     def _fields(self, example: Example) -> tuple[dict[str, int], list[str]]:
@@ -198,13 +193,13 @@ class Augment:
         voids = dict.fromkeys(self.maps, 255)
         boxes = [self.boxes] if self.boxes else []
         for path in [*voids, *boxes]:
-            if _get(example, path) is None:
+            if read(example, path) is None:
                 raise ValueError(
                     "`maps` and `boxes` must be fields of the examples. "
                     f"Received: {path!r}; fields={list(example)}"
                 )
         for task in self.tasks:
-            if not task.follows or _get(example, task.label) is None:
+            if not task.follows or read(example, task.label) is None:
                 continue
             if task.follows == "map":
                 voids[task.label] = task.void
@@ -245,36 +240,6 @@ class Augment:
         return matrix
 
 
-def refuse(tasks: Sequence[Task], used: dict[str, Any]) -> None:
-    """Asks every task whether its label can follow some changes.
-
-    Args:
-        tasks: The tasks.
-        used: Names of changes, with what was asked for.
-
-    Raises:
-        ValueError: A task cannot, or names a change that there is not.
-    """
-    for task in tasks:
-        for name in task.changes_under:
-            if name not in GEOMETRY + COLOR + MIXING:
-                known = [*GEOMETRY, *COLOR, *MIXING]
-                raise ValueError(
-                    f"`changes_under` must hold names of changes, out of {known}."
-                    f"{did_you_mean(name, known)} "
-                    f"Received: {name!r} for task {task.name!r}"
-                )
-        for name, value in used.items():
-            reason = task.refuses.get(name)
-            if name in task.changes_under:
-                reason = "its label would change, as its `changes_under` says"
-            if reason:
-                raise ValueError(
-                    f"Task {task.name!r} cannot follow `{name}`: {reason}. "
-                    f"Received: {name}={value}"
-                )
-
-
 def _check_plane(path: str, plane: tf.Tensor, shape: Any, void: int | None) -> None:
     if plane.shape[:2] != shape:
         raise ValueError(
@@ -288,18 +253,3 @@ def _check_plane(path: str, plane: tf.Tensor, shape: Any, void: int | None) -> N
             "a label: an integer type, and an `ignore_label` of its task if that is "
             f"unsigned. Received: {kind.name} in the field {path!r}"
         )
-
-
-def _get(example: Any, path: str) -> Any:
-    """Returns a field, with "/" between levels, or `None`."""
-    for part in path.split("/"):
-        if not isinstance(example, dict) or part not in example:
-            return None
-        example = example[part]
-    return example
-
-
-def _put(example: Example, path: str, value: Any) -> Example:
-    """Returns the example with another value of a field."""
-    first, _, rest = path.partition("/")
-    return {**example, first: _put(example[first], rest, value) if rest else value}

@@ -50,6 +50,27 @@ def warp(image: tf.Tensor, matrix: tf.Tensor, void: int | None = None) -> tf.Ten
     return tf.cast(plane, image.dtype)
 
 
+def window(image: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Does what `warp` does to an image, at less than half the cost, for windows.
+
+    Args:
+        image: `(height, width, channels)`.
+        matrix: `(3, 3)` that only magnifies, mirrors and shifts, such that the image
+            fills the view.
+    """
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    back = tf.linalg.inv(matrix)
+    # The corners of the view, y1, x1, y2, x2: first and last pixel's centre.
+    scale = tf.tile(tf.stack([back[1, 1], back[0, 0]]), [2])
+    shift = tf.tile(tf.stack([back[1, 2], back[0, 2]]), [2])
+    centres = tf.concat([[0.5, 0.5], size - 0.5], axis=0)
+    # These may lie between the edge and its pixels' centres: repeat the edge once.
+    image = tf.pad(tf.cast(image, tf.float32), [[1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+    corners = (scale * centres + shift + 0.5) / tf.tile(size + 1, [2])
+    shape = tf.shape(image)[:2] - 2
+    return tf.image.crop_and_resize(image[None], corners[None], [0], shape)[0]
+
+
 def turn(
     image: tf.Tensor, vertical: tf.Tensor, horizontal: tf.Tensor, transposed: tf.Tensor
 ) -> tf.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from p5_keras.data.augment import refuse
+from p5_keras.data.changes import refuse
 from p5_keras.data.source import Batch
 from p5_keras.task import Task
 

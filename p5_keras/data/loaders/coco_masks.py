@@ -135,25 +135,26 @@ def _draw(mask: Mask) -> Fault | None:
 
     if mask.file.is_file():
         return None
-    pixels = np.zeros(mask.drawn, "uint8")
+    # Column by column, as run lengths are: painting is several times as fast.
+    pixels = np.zeros(mask.drawn, "uint8", order="F")
     layers = []
     for shape in mask.shapes:
         try:
             inside = _inside(shape.outline, mask.drawn)
         except (ValueError, RuntimeError, TypeError, IndexError) as error:
-            reason = str(error).splitlines()[0]
+            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
             return Fault(shape.where, f"its segmentation cannot be drawn: {reason}")
         area = math.inf if shape.value == VOID else int(inside.sum())
         layers.append((area, shape.value, inside))
     for _, value, inside in sorted(layers, key=lambda layer: -layer[0]):
-        pixels[inside] = value
-    image = Image.fromarray(pixels)
+        np.copyto(pixels, np.uint8(value), where=inside)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     if mask.drawn != mask.size:
         height, width = mask.size
         image = image.resize((width, height), Image.Resampling.NEAREST)
     # Under another name first: a mask that is there is whole.
     half = mask.file.with_suffix(f".{os.getpid()}")
-    image.save(half, "PNG")
+    image.save(half, "PNG", compress_level=3)
     os.replace(half, mask.file)
     return None
 
@@ -165,7 +166,7 @@ def _inside(outline: list[list[float]] | dict[str, Any], size: Size) -> np.ndarr
     height, width = size
     if isinstance(outline, list):
         runs = coco.frPyObjects(outline, height, width)
-        return coco.decode(runs).any(axis=-1)
+        return coco.decode(coco.merge(runs)).reshape(height, width, order="A") > 0
     if list(outline["size"]) != [height, width]:
         raise ValueError(f"it is for {outline['size']}, the picture is {[*size]}")
     counts = outline["counts"]
@@ -175,4 +176,4 @@ def _inside(outline: list[list[float]] | dict[str, Any], size: Size) -> np.ndarr
         if sum(counts) != height * width:
             raise ValueError(f"{sum(counts)} pixels for {height * width}")
         outline = coco.frPyObjects(outline, height, width)
-    return coco.decode(outline).reshape(height, width) > 0
+    return coco.decode(outline).reshape(height, width, order="A") > 0

@@ -1,7 +1,9 @@
 """What a picture's file says of itself, without reading its pixels."""
 
+import contextlib
 import pathlib
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +54,7 @@ def read(picture: pathlib.Path) -> Header:
     Raises:
         ValueError: It is empty or no picture.
     """
-    image = _open(picture, list(EXTENSIONS))
-    with image:
+    with _open(picture, list(EXTENSIONS)) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         # MPO is a JPEG with more pictures behind it, as some cameras write them.
@@ -83,20 +84,15 @@ def mask(file: pathlib.Path) -> tuple[Size, list[int]]:
     Raises:
         ValueError: It cannot be read, or has several channels.
     """
-    image = _open(file, ["PNG", "GIF", "BMP", "TIFF"])
-    with image:
+    with _open(file, ["PNG", "GIF", "BMP", "TIFF"]) as image:
         if image.mode not in ("1", "L", "P") and image.mode[0] != "I":
             raise ValueError(
                 f"it is {image.mode}, and a mask holds one number for each pixel"
             )
-        try:
-            if image.mode[0] == "I":  # 16 bits
-                values = np.unique(np.asarray(image))
-            else:
-                values = np.flatnonzero(image.histogram())
-        except Exception as error:  # a decoder can raise anything on a broken file
-            reason = str(error) or type(error).__name__
-            raise ValueError(f"it is broken, {reason}") from error
+        if image.mode[0] == "I":  # 16 bits
+            values = np.unique(np.asarray(image))
+        else:
+            values = np.flatnonzero(image.histogram())
         return (image.height, image.width), values.tolist()
 
 
@@ -107,7 +103,9 @@ def _in_proportion(size: Size, said: Size) -> bool:
     return all(abs(b * scale - a) <= 1 for a, b in zip(small, large, strict=True))
 
 
-def _open(file: pathlib.Path, formats: list[str]) -> Any:
+@contextlib.contextmanager
+def _open(file: pathlib.Path, formats: list[str]) -> Iterator[Any]:
+    """Opens a picture; whatever goes wrong with it is a `ValueError`."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -115,8 +113,13 @@ def _open(file: pathlib.Path, formats: list[str]) -> Any:
             raise ValueError("it is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Image.open(file, formats=formats)
+            with Image.open(file, formats=formats) as image:
+                yield image
+    except ValueError:
+        raise
     except UnidentifiedImageError as error:
         raise ValueError(f"it is no readable {', '.join(formats)}") from error
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from error
+    except Exception as error:  # a decoder can raise anything on a broken file
+        raise ValueError(
+            f"it is broken, {str(error) or type(error).__name__}"
+        ) from error

@@ -696,6 +696,29 @@ def test_masks_of_own_classes(tmp_path):
     assert records.fields["objects"].class_names == ("cell", "wall")
 
 
+def test_a_list_of_classes_may_begin_with_the_background(tmp_path):
+    path = official(tmp_path, dict.fromkeys("abcd", annotation(("cell", CAT[1]))))
+    mask(tmp_path / "SegmentationClass" / "a.png", [1])
+    write(tmp_path / "labels.txt", "background\ncell\n")
+    records, _ = load(path)
+    assert records.fields["mask"].class_names == ("background", "cell")
+
+
+def test_the_order_of_boxes_is_not_that_of_masks(tmp_path):
+    path = official(tmp_path)
+    mask(tmp_path / "SegmentationClass" / "a.png", [8, 12])
+    records, _ = load(path, classes=("dog", "cat"))
+    assert records.fields["objects"].class_names == ("dog", "cat")
+    assert records.fields["mask"].class_names == ("background", *voc.CLASSES)
+
+
+def test_a_picture_too_large_for_its_decoder(tmp_path, monkeypatch):
+    path = official(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    message = failure(path)
+    assert message.startswith(f"{tmp_path}/JPEGImages/a.jpg: it is broken, Image size")
+
+
 @pytest.mark.parametrize(
     ("values", "size", "mode", "reason"),
     [

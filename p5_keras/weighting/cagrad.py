@@ -1,0 +1,86 @@
+"""The best worst gain near the mean gradient."""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor
+from p5_keras.weighting.interior import minimum
+from p5_keras.weighting.unit_gram import unit_gram
+
+#: Keeps the length of g_w, squared and in units of the shortest gradient, from 0.
+SMOOTH = 1e-12
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+@dataclass(frozen=True, kw_only=True)
+class CAGrad(GramWeighting):
+    """Conflict-averse gradient: the d with the largest min_t g_tᵀd near the mean.
+
+    d is g₀ + c ‖g₀‖ g_w / ‖g_w‖, with g₀ the mean gradient and w in the simplex with
+    the least g_wᵀg₀ + c ‖g₀‖ ‖g_w‖. c = 0 is the mean; the larger c, the nearer MGDA.
+
+    Attributes:
+        c: Radius about g₀, in units of its length.
+        divisor: What `rescale="none"` divides d by. 0: 1. 1: 1 + c². 2: 1 + c.
+
+    Reference:
+        Liu et al., "Conflict-averse gradient descent for multi-task learning",
+        NeurIPS 2021.
+    """
+
+    c: float = 0.4
+    divisor: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks the parameters.
+
+        Raises:
+            ValueError: One is out of range.
+        """
+        super().__post_init__()
+        if self.c < 0:
+            raise ValueError(f"`c` must be 0 or more. Received: c={self.c}")
+        if self.divisor not in (0, 1, 2):
+            raise ValueError(
+                "`divisor` must be one of (0, 1, 2). "
+                f"Received: divisor={self.divisor!r}"
+            )
+
+    def solve(
+        self,
+        gram: Tensor,
+        losses: Tensor,
+        present: Tensor,
+        clock: Clock,
+        seed: Tensor,
+        state: State,
+    ) -> tuple[Tensor, State]:
+        """Solves the dual problem over the simplex."""
+        unit = unit_gram(gram, present)
+        matrix = unit.cosines
+        count = tf.maximum(tf.reduce_sum(tf.cast(present, gram.dtype)), 1)
+        norms = tf.where(unit.alive, unit.norms, 0)
+        mean = norms / count
+        pull = tf.linalg.matvec(matrix, mean)
+        radius = tf.sqrt(tf.maximum(tf.tensordot(mean, pull, 1), 0))
+        pull = tf.math.divide_no_nan(pull, radius)
+
+        # The objective has degree 1, so gradients may be put in units of the mean's
+        # length, and w in units of unit gradients.
+        def curve(y: Tensor) -> tuple[Tensor, Tensor]:
+            along = tf.linalg.matvec(matrix, y)
+            size = tf.sqrt(tf.maximum(tf.tensordot(y, along, 1), 0) + SMOOTH)
+            along /= size
+            bent = (matrix - along[:, None] * along[None, :]) / size
+            return pull + self.c * along, self.c * bent
+
+        top = tf.reduce_max(norms)
+        least = tf.reduce_min(tf.where(unit.alive, norms, top))
+        y = minimum(curve, tf.zeros_like(norms), unit.alive, least / unit.norms)
+        square = tf.tensordot(y, tf.linalg.matvec(matrix, y), 1)
+        more = y * tf.math.rsqrt(tf.maximum(square, 0) + SMOOTH)
+        divisor = (1.0, 1 + self.c**2, 1 + self.c)[self.divisor]
+        units = (mean + self.c * radius * more) / divisor
+        return unit.weights(units, present), state
