@@ -184,7 +184,7 @@ def _source(
     }
     tables = {name: value_table(records.fields[name], name) for name in masks}
     origins = list(masks.values())
-    pictures = from_tfds(found, own, size, origins, ["image", *origins])
+    pictures = from_tfds(found, own, size, origins, fields=["image", *origins])
     rows = np.flatnonzero(records.splits == split)
     labels = reader(label_columns(records, rows))
 

@@ -156,9 +156,9 @@ def from_tfds(
     split: str,
     image_size: int | tuple[int, int] | None = None,
     maps: Iterable[str] = (),
-    fields: Iterable[str] | None = None,
     cache: str = "auto",
     cache_dir: str | os.PathLike[str] | None = None,
+    fields: Iterable[str] | None = None,
     **kwargs: Any,
 ) -> Source:
     """Reads a TFDS split, decoded and resized once, into memory or into files.
@@ -169,11 +169,11 @@ def from_tfds(
         image_size: Size of the images, `(height, width)` or one number for both. If
             left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
-        fields: The fields to read; all of them if left out.
         cache: Where images and maps are kept: "memory", "disk", or "auto" for the
             first in which the split fits; see `p5_keras.data.cache`. Other fields are
             in memory.
         cache_dir: Folder of the files; see `inspect`.
+        fields: The fields to read; all of them if left out.
         **kwargs: `transform`, `augment` and `augment_batch` of the source.
 
     Returns:
