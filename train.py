@@ -13,8 +13,11 @@ from absl import app, flags, logging
 import p5_keras as p5
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("recipe", "quickstart", "Name of a file in models/, or a path.")
-flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<recipe>.")
+flags.DEFINE_string("recipe", None, "Name of a file in models/, or a path.")
+flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a name.")
+flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
+flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
+flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<name>.")
 MODES = ["train", "eval", "predict", "export", "summary"]
 flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
@@ -42,55 +45,47 @@ def main(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)
     if argv[1:]:
         raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
-    recipe = p5.recipe.load(FLAGS.recipe)
-    name = os.path.basename(FLAGS.recipe).removesuffix(".py")
-    workdir = p5.Workdir(FLAGS.workdir or os.path.join("runs", name))
-    new = FLAGS.mode in ("train", "summary")
-    config, flag_values = recipe.Config(), FLAGS.flag_values_dict()
-    if FLAGS.smoke:
-        flag_values |= {"epochs": 1, "steps_per_epoch": 2}
-    saved = [] if new else p5.recipe.settings(config, workdir.read("config.json"))
-    config = p5.recipe.configure(config, saved + FLAGS.set, flag_values)
+    plan = p5.plan.decide(FLAGS.flag_values_dict())
     keras.utils.set_random_seed(FLAGS.seed)
-    keras.config.set_dtype_policy(config.precision)
-    (train if new else use)(recipe, config, workdir)
+    keras.config.set_dtype_policy(plan.config.precision)
+    (train if FLAGS.mode in ("train", "summary") else use)(plan)
 
 
-def use(recipe, config, workdir) -> None:
+def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
-    model = workdir.best_model()
+    model = plan.workdir.best_model()
     if FLAGS.mode == "eval":
-        test = recipe.data(config, model.tasks, "test")
-        batches = p5.data.evaluation(test, model.tasks, config.batch_size)
+        test = plan.recipe.data(plan.config, model.tasks, "test")
+        batches = p5.data.evaluation(test, model.tasks, plan.config.batch_size)
         for key, value in model.evaluate(batches, return_dict=True, verbose=0).items():
             print(f"{key:32s} {value:.4f}")
     elif FLAGS.mode == "export":
-        p5.export.saved_model(model, workdir / "export")
-        print(f"Exported to {workdir / 'export'}")
+        p5.export.saved_model(model, plan.workdir / "export")
+        print(f"Exported to {plan.workdir / 'export'}")
     elif FLAGS.input is None:
         raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     else:
-        done, skipped = p5.predict_folder(model, FLAGS.input, workdir / "predictions")
-        print(f"{done} images in {workdir / 'predictions'}, {skipped} skipped")
+        out = plan.workdir / "predictions"
+        done, skipped = p5.predict_folder(model, FLAGS.input, out)
+        print(f"{done} images in {out}, {skipped} skipped")
 
 
-def train(recipe, config, workdir) -> None:
+def train(plan) -> None:
     """Trains a recipe, from the start or from where its workdir is."""
+    recipe, config, workdir = plan.recipe, plan.config, plan.workdir
     strategy = p5.strategy.get(FLAGS.strategy, FLAGS.tpu, config.batch_size)
-    decided = {"recipe": FLAGS.recipe, "seed": FLAGS.seed, "smoke": FLAGS.smoke}
-    decided |= p5.recipe.describe(config)
-    if FLAGS.mode == "train" and (finished := workdir.begin(decided)):
+    if FLAGS.mode == "train" and (finished := workdir.begin(plan.decided)):
         print(p5.report.leaderboard(finished))
         return
 
     # Data: examples by number, from which batches are made for training and evaluation.
-    tasks = recipe.tasks(config)
+    tasks, batch_size = recipe.tasks(config), config.batch_size
+    p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
     sources = [recipe.data(config, tasks, s) for s in ("train", "validation", "test")]
     if FLAGS.smoke:
-        sources = [source.first(2 * config.batch_size) for source in sources]
-    labels, val, test = p5.data.prepare(sources, tasks, config.batch_size)
-    steps = p5.data.steps_per_epoch(sources[0], config.batch_size)
-    steps = config.steps_per_epoch or steps
+        sources = [source.first(2 * batch_size) for source in sources]
+    labels, val, test = p5.data.prepare(sources, tasks, batch_size)
+    steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
@@ -113,7 +108,7 @@ def train(recipe, config, workdir) -> None:
     score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
     checkpoints = p5.Checkpoints(workdir, score, config.patience)
     batches = functools.partial(
-        p5.data.training, sources[0], tasks, config.batch_size, FLAGS.seed
+        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed
     )
     table = p5.EpochTable(tasks, config.epochs)
     board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
@@ -132,8 +127,10 @@ def train(recipe, config, workdir) -> None:
     # Results: the best epoch by validation, measured once on the test split.
     if FLAGS.export:
         p5.export.saved_model(workdir.best_model(), workdir / "export")
-    progress = checkpoints.progress
-    results = p5.results.finish(workdir, progress, decided, val, test, priors)
+    parts = p5.data.by_source(sources[2], tasks, batch_size)
+    results = p5.results.finish(
+        workdir, checkpoints.progress, plan.decided, val, test, priors, parts
+    )
     print(p5.report.leaderboard(results))
     print(f"Report: {workdir / 'report.html'}")
 

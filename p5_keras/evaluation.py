@@ -1,7 +1,7 @@
 """How good a model is, beside a trivial predictor that never sees an input."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,6 +153,30 @@ def assess(
             "examples": len(ours),
         }
     return found, confusions, examples
+
+
+def by_source(
+    model: MultiTaskModel, parts: Mapping[str, tf.data.Dataset]
+) -> dict[str, dict[str, Logs]]:
+    """Measures each source of a mixture by itself.
+
+    Args:
+        model: A trained model.
+        parts: Batches by source, as `data.by_source` makes them.
+
+    Returns:
+        Metrics by source and task; a task without a label in a source is left out.
+    """
+    found: dict[str, dict[str, Logs]] = {}
+    for source, dataset in parts.items():
+        logs = model.evaluate(dataset, return_dict=True, verbose=0)
+        found[source] = {}
+        for task in model.tasks:
+            keys = {name: f"{task.name}_{name}" for name in task.better}
+            values = {name: logs.get(key, math.nan) for name, key in keys.items()}
+            if not math.isnan(values[task.primary]):
+                found[source][task.name] = values
+    return found
 
 
 def paired_interval(

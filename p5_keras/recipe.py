@@ -1,14 +1,11 @@
 """Recipes: files that say which tasks, data, model and schedule make a run."""
 
-import ast
 import dataclasses
 import importlib.util
 import inspect
 import pathlib
 import sys
-import types
 import typing
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -16,6 +13,7 @@ import keras
 from p5_keras import catalog, weighting
 from p5_keras.naming import did_you_mean
 from p5_keras.trunk import Trunk
+from p5_keras.values import typed, unknown
 from p5_keras.weighting import Weighting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -120,7 +118,7 @@ def configure(
         field, _, argument = name.partition(".")
         hints = typing.get_type_hints(type(config))
         if field not in hints:
-            raise ValueError(_unknown("setting", field, hints))
+            raise ValueError(unknown("setting", field, hints))
         if argument:
             part = getattr(config, field)
             if not hasattr(part, "get_config"):
@@ -132,15 +130,19 @@ def configure(
             hints = typing.get_type_hints(type(part).__init__)
             known = list(inspect.signature(type(part).__init__).parameters)[1:]
             if argument not in known:
-                raise ValueError(_unknown(f"argument of {part!r}", argument, known))
-            value = _typed(name, text, hints.get(argument, Any))
+                raise ValueError(unknown(f"argument of {part!r}", argument, known))
+            value = typed(name, text, hints.get(argument, Any))
             arguments = {**part.get_config(), argument: value}
             config = dataclasses.replace(config, **{field: type(part)(**arguments)})
         else:
-            value = _typed(name, text, hints[field])
+            value = typed(name, text, hints[field])
             config = dataclasses.replace(config, **{field: value})
     fields = {field.name for field in dataclasses.fields(config)}
-    flags = {k: v for k, v in given.items() if k in fields and v is not None}
+    flags: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in given.items()
+        if name in fields and value is not None
+    }
     config = dataclasses.replace(config, **flags)
     if config.precision not in PRECISIONS:
         raise ValueError(
@@ -224,53 +226,3 @@ def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def _unknown(what: str, name: str, known: typing.Iterable[str]) -> str:
-    known = list(known)
-    return f"Unknown {what}.{did_you_mean(name, known)} Received: {name!r}; {known}"
-
-
-def _typed(name: str, text: str, hint: Any) -> Any:
-    """Reads a value and checks it against a type hint."""
-    options = typing.get_args(hint)
-    if not isinstance(hint, types.UnionType) and typing.get_origin(hint) is not (
-        typing.Union
-    ):
-        options = (hint,)
-    if text.lower() == "none" and type(None) in options:
-        return None
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError):
-        value = {"true": True, "false": False}.get(text.lower(), text)
-    if str in options and not isinstance(value, str):
-        value = text
-    for option in options:
-        try:
-            return _converted(value, option)
-        except TypeError:
-            continue
-    wanted = " or ".join(
-        "None" if o is type(None) else str(o) if typing.get_args(o) else o.__name__
-        for o in options
-    )
-    raise ValueError(f"`{name}` must be of type {wanted}. Received: {name}={text}")
-
-
-def _converted(value: Any, hint: Any) -> Any:
-    """Returns a value as a type hint wants it, or raises `TypeError`."""
-    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
-    if kind in (list, tuple) and isinstance(value, (list, tuple)):
-        if kind is list or not inner or inner[-1] is ...:
-            inner = (inner[:1] or (Any,)) * len(value)
-        if len(inner) == len(value):
-            return kind(map(_converted, value, inner))
-    elif kind is Any or type(value) is kind:
-        return value
-    elif kind is Mapping and isinstance(value, dict):
-        keys, values = inner or (Any, Any)
-        return {_converted(k, keys): _converted(v, values) for k, v in value.items()}
-    elif kind is float and type(value) is int:
-        return float(value)
-    raise TypeError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras import report_figures, report_page, report_weighting
+from p5_keras import report_data, report_figures, report_page, report_weighting
 from p5_keras.report_page import number, section, verdict
 from p5_keras.task import Task
 
@@ -26,6 +26,7 @@ def write(
     tasks: Sequence[Task],
     examples: list[Json],
     confusions: dict[str, np.ndarray],
+    data: Json | None = None,
 ) -> None:
     """Writes the report of a run: one HTML file that needs nothing else.
 
@@ -38,16 +39,19 @@ def write(
         examples: Dicts of "image" `(height, width, channels)` from 0 to 255, and
             "truth" and "prediction": one example's fields by task. 12 are shown.
         confusions: Counts `(classes, classes)` by task, a row for each true class.
+        data: What is known of the data, as `p5_keras.data.summary` describes it.
     """
     known = results.get("tasks", {})
     body = [
         report_page.tiles(known),
         section("Metrics", report_page.metrics(known)),
+        section("By source", report_data.sources(results.get("sources", {}))),
         section("Better than knowing nothing?", report_page.paired(known)),
         section("The joint objective", report_page.objective(results)),
         section("Learning curves", report_page.curves(history, tasks, results)),
         section("The weighting", report_weighting.weighting(history)),
         section("Confusion matrices", report_page.confusions(confusions, tasks)),
+        section("The data", report_data.table(data) if data else ""),
         section("Truth and prediction", report_page.pictures(examples[:12], tasks)),
         section("The run", report_page.run(results)),
         section("Configuration", report_page.pairs(config)),

@@ -96,7 +96,7 @@ def metrics(tasks: Json) -> str:
             kinds.append(primary if owner else f"{primary} more")
             owner = kind = ""
     head = ["task", "metric", "test", "val", "trivial (test)", "kind"]
-    return _scroll(_table(head, rows, 2, kinds)) + _BOLD if rows else ""
+    return scroll(table(head, rows, 2, kinds)) + _BOLD if rows else ""
 
 
 def paired(tasks: Json) -> str:
@@ -119,7 +119,7 @@ def paired(tasks: Json) -> str:
         )
     head = ["task", "score of an example", "beats the trivial predictor", "model"]
     head += ["trivial", "difference", "95% interval", "examples"]
-    return _scroll(_table(head, rows, 3)) + _PAIRED if rows else ""
+    return scroll(table(head, rows, 3)) + _PAIRED if rows else ""
 
 
 def objective(results: Json) -> str:
@@ -190,8 +190,8 @@ def pictures(examples: Sequence[Json], tasks: Sequence[Task]) -> str:
             if found[name] or truth.get(name):
                 rows.append([escape(name), escape(truth.get(name, _DASH)), guess])
         image = figures.img(figure, f"Example {i + 1}") if figure else ""
-        table = _table(["", "truth", "prediction"], rows, 3) if rows else ""
-        cards.append(_card(image + table, "example"))
+        both = table(["", "truth", "prediction"], rows, 3) if rows else ""
+        cards.append(_card(image + both, "example"))
     note = '<p class="note">The first test examples. Wrong answers are red.</p>'
     return note + _grid("cards", cards) if cards else ""
 
@@ -226,7 +226,7 @@ def run(results: Json) -> str:
             ]
             for name, n in {**parts, "all": total}.items()
         ]
-        body += _scroll(_table(["parameters", "", "number", "share"], rows, 2))
+        body += scroll(table(["parameters", "", "number", "share"], rows, 2))
     if "command" in results:
         body += f'<pre class="card">{escape(results["command"])}</pre>'
     return body + pairs(results.get("versions", {}))
@@ -279,11 +279,12 @@ def _grid(kind: str, cards: list[str]) -> str:
     return f'<div class="grid {kind}">{"".join(cards)}</div>' if cards else ""
 
 
-def _scroll(body: str) -> str:
+def scroll(body: str) -> str:
+    """Puts a body on a card that scrolls sideways where it is too wide."""
     return f'<div class="card scroll">{body}</div>'
 
 
-def _table(head: list[str], rows: list[list[str]], words: int, kinds: Any = ()) -> str:
+def table(head: list[str], rows: list[list[str]], words: int, kinds: Any = ()) -> str:
     """Makes a table whose first `words` columns are words and the others numbers."""
 
     def line(tag: str, cells: list[str], kind: str = "") -> str:

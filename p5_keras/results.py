@@ -4,6 +4,7 @@ import datetime
 import math
 import shlex
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def finish(
     val: tf.data.Dataset,
     test: tf.data.Dataset,
     priors: dict[str, np.ndarray],
+    parts: Mapping[str, tf.data.Dataset] | None = None,
 ) -> Json:
     """Evaluates the best epoch and writes `results.json` and `report.html`.
 
@@ -34,6 +36,7 @@ def finish(
         val: Validation batches.
         test: Test batches; nothing else measures on them.
         priors: Raw outputs of the trivial predictor.
+        parts: Test batches by source, for a mixture of several.
 
     Returns:
         What `results.json` holds.
@@ -52,6 +55,8 @@ def finish(
         "val_skill": progress.best,
     }
     found = results(model, decided, on_val, on_test, trivial, scores, train)
+    if parts:
+        found["sources"] = evaluation.by_source(model, parts)
     report.write(
         workdir / "report.html",
         config=decided,
@@ -60,6 +65,7 @@ def finish(
         tasks=model.tasks,
         examples=examples,
         confusions=confusions,
+        data=workdir.read("data.json"),
     )
     workdir.write("results.json", found)
     return found

@@ -64,3 +64,20 @@ def test_own_task(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     fields = loaded.decode(loaded.predict(batches, verbose=0))
     np.testing.assert_array_equal(fields["level"]["label"], levels)
+
+
+def test_own_data_of_several_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for i in range(24):
+        folder = tmp_path / ("breeds", "colours")[i % 2] / "ab"[i // 2 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        png = tf.io.encode_png(np.full((16, 16, 3), i, "uint8"))
+        tf.io.write_file(str(folder / f"{i}.png"), png)
+    names = {}
+    exec(compile(example("docs/your_own_data.md"), "your_own_data.md", "exec"), names)
+    assert [task.name for task in names["tasks"]] == ["breed", "colour"]
+    x, _, weights = next(iter(names["train"]))
+    assert x.shape == (8, 64, 64, 3)
+    np.testing.assert_array_equal(weights["breed"], [1, 0] * 4)
+    np.testing.assert_array_equal(weights["colour"], [0, 1] * 4)

@@ -212,6 +212,8 @@ def test_every_recipe_is_complete(name):
         found = list(inspect.signature(getattr(recipe, function)).parameters)
         assert found == names
         assert getattr(recipe, function).__doc__
+    if name == "your_data":  # It has no data of its own.
+        return
     tasks = recipe.tasks(config)
     assert all(isinstance(task, p5.Task) for task in tasks)
     assert len({task.name for task in tasks}) == len(tasks) > 1
@@ -223,7 +225,7 @@ def test_every_setting_of_every_recipe_can_be_changed():
         settings = [
             f"{field.name}={getattr(config, field.name)}"
             for field in dataclasses.fields(config)
-            if field.name != "trunk"
+            if not isinstance(getattr(config, field.name), p5.Trunk)
         ]
         assert p5.recipe.configure(config, settings) == config
 

@@ -2,6 +2,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -255,6 +256,200 @@ def test_an_empty_workdir_has_the_name_of_the_recipe(tmp_path, monkeypatch):
     assert repr(os.path.join("runs", "tiny_recipe")) in found
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A user's own data, a folder or file for each loader, one picture unreadable."""
+    root = tmp_path_factory.mktemp("own")
+    for i in range(30):
+        pixels = np.full((24, 32, 3), 40, "uint8")
+        pixels[4 + i % 8 : 16 + i % 8, 4:20] = 250 if i % 2 else 120
+        png = tf.io.encode_png(pixels)
+        name = ["cat", "dog"][i % 2]
+        for picture in (f"folder/{name}/{i}.png", f"voc/JPEGImages/{i}.png"):
+            (root / picture).parent.mkdir(parents=True, exist_ok=True)
+            tf.io.write_file(str(root / picture), png)
+        (root / "voc" / "Annotations").mkdir(exist_ok=True)
+        (root / "voc" / "Annotations" / f"{i}.xml").write_text(
+            f"<annotation><filename>{i}.png</filename><size><width>32</width><height>24"
+            f"</height><depth>3</depth></size><object><name>{name}</name><bndbox><xmin>5"
+            f"</xmin><ymin>{5 + i % 8}</ymin><xmax>20</xmax><ymax>{16 + i % 8}</ymax>"
+            "</bndbox></object></annotation>"
+        )
+    shutil.copytree(root / "voc" / "JPEGImages", root / "coco" / "images")
+    names = [path.name for path in sorted((root / "coco" / "images").iterdir())]
+    boxes = [[4, 4 + i % 8, 16, 12] for i in range(30)]
+    ids = range(1, 31)
+    instances = {
+        "images": [
+            {"id": i, "file_name": name, "width": 32, "height": 24}
+            for i, name in zip(ids, names, strict=True)
+        ],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1 + i % 2, "bbox": box, "area": 192}
+            for i, box in zip(ids, boxes, strict=True)
+        ],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    (root / "coco" / "annotations").mkdir()
+    (root / "coco" / "annotations" / "instances.json").write_text(json.dumps(instances))
+    rows = [f"{i},{i % 7},{'yes' if i % 2 else 'no'},{i / 4}" for i in range(60)]
+    (root / "rows.csv").write_text("\n".join(["age,days,ill,fever %", *rows]))
+    (root / "folder" / "cat" / "broken.png").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def own_run(own):
+    """Workdir of a short run on a folder; the unreadable picture is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+        patch.chdir(own)
+        assert (
+            command("--dataset=folder:folder", "--on_bad_example=skip", *QUICK) is None
+        )
+    return own / "runs" / "folder"
+
+
+QUICK = ("--smoke", "--batch_size=4", "--set=trunk.width=4")
+
+
+def test_a_folder_is_trained_on_without_code(own_run, own):
+    results = json.loads((own_run / "results.json").read_text())
+    assert results["recipe"] == "your_data"
+    assert list(results["tasks"]) == ["class"]
+    config = json.loads((own_run / "config.json").read_text())
+    assert config["image_size"] == "(24, 32)"
+    data = json.loads((own_run / "data.json").read_text())
+    assert data["examples"] == {"train": 24, "validation": 3, "test": 3}
+    dropped = (own_run / "dropped.txt").read_text()
+    assert dropped == f"{own / 'folder' / 'cat' / 'broken.png'}\tit is empty\n"
+    assert "<h2>The data</h2>" in (own_run / "report.html").read_text()
+
+
+def test_a_run_on_own_data_is_evaluated_exported_and_used(own_run, own, capsys):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+        patch.chdir(own)
+        # The workdir knows recipe, data, options and what to do with bad examples.
+        assert command(f"--workdir={own_run}", "--mode=eval") is None
+        assert "class_accuracy" in capsys.readouterr().out
+        assert command("--dataset=folder:folder", "--mode=export") is None
+        input_folder = f"--input={own / 'folder' / 'dog'}"
+        assert command(f"--workdir={own_run}", "--mode=predict", input_folder) is None
+        assert "15 images" in capsys.readouterr().out
+        again = ("--dataset=folder:folder", "--on_bad_example=skip", *QUICK)
+        assert command(*again) is None
+        assert "Left out" not in capsys.readouterr().out  # it has finished
+
+
+def test_the_data_are_shown_before_training(own, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+    flags = ("--dataset=folder:folder", "--on_bad_example=skip", "--mode=summary")
+    monkeypatch.chdir(own)
+    assert command(*flags, "--dataset_options=label=pet", "--workdir=none") is None
+    out = capsys.readouterr().out
+    assert "  pet   classification  24/24         3/3   3/3\n" in out
+    assert "Left out: 1 examples" in out and "1 x it is empty" in out
+    assert "Total params" in out
+    assert not (own / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--dataset=foldr:folder"],
+            "error: `dataset` must be folder:PATH, voc:PATH, coco:PATH, table:PATH, or "
+            "the name of a public set. Did you mean 'folder'? "
+            "Received: dataset='foldr:folder'",
+        ),
+        (
+            ["--dataset=folder:foldr"],
+            "error: `path` must be a folder. Did you mean 'folder'? "
+            "Received: path='foldr'",
+        ),
+        (
+            ["--dataset=folder:folder", "--dataset_options=spilt=0.5"],
+            "error: Unknown option of this data set. Did you mean 'split'? "
+            "Received: 'spilt'; ['split', 'label', 'ignore', 'kind.FIELD']",
+        ),
+        (
+            ["--dataset=folder:folder", "--dataset_options=split=0.5"],
+            "error: `split` must be of type tuple[float, float, float]. "
+            "Received: split=0.5",
+        ),
+        (
+            ["--dataset=folder:folder"],
+            "error: {own}/folder/cat/broken.png: it is empty. Put it right, or leave "
+            "such examples out with --on_bad_example=skip",
+        ),
+        (
+            ["--dataset=folder:folder", "--recipe=blood_cells"],
+            "error: `dataset` needs a recipe with that in its Config, such as "
+            "your_data. Received: dataset='folder:folder', recipe='blood_cells'",
+        ),
+        (
+            ["--recipe=your_data"],
+            "error: `dataset` must be folder:PATH, voc:PATH, coco:PATH, table:PATH, or "
+            "the name of a public set. Received: dataset=''",
+        ),
+    ],
+)
+def test_a_mistake_in_own_data_is_one_clear_line(arguments, message, own, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+    monkeypatch.chdir(own)
+    found = command(*arguments, "--workdir=mistake")
+    assert found == message.format(own=own)
+
+
+def test_a_table_is_trained_on_without_code(own, monkeypatch):
+    monkeypatch.chdir(own)
+    options = ["--dataset_options=targets=ill,fever %", "--dataset_options=ignore=age"]
+    assert command("--dataset=table:rows.csv", *options, "--smoke") is None
+    results = json.loads((own / "runs" / "rows" / "results.json").read_text())
+    kinds = {name: task["kind"] for name, task in results["tasks"].items()}
+    assert kinds == {"ill": "classification", "fever": "regression"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["voc", "coco"])
+def test_boxes_are_trained_on_without_code(kind, own, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+    monkeypatch.chdir(own)
+    assert command(f"--dataset={kind}:{kind}", *QUICK) is None
+    results = json.loads((own / "runs" / kind / "results.json").read_text())
+    (task,) = results["tasks"].values()
+    assert task["kind"] == "detection"
+    assert command(f"--workdir=runs/{kind}", "--mode=eval") is None
+
+
+@pytest.mark.slow
+def test_a_public_set_is_trained_on_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert command("--dataset=digit_scenes", *QUICK) is None
+    results = json.loads(pathlib.Path("runs/digit_scenes/results.json").read_text())
+    tasks = ["digit", "count", "ink", "mask", "objects"]
+    assert list(results["tasks"]) == tasks
+
+
+@pytest.mark.slow
+def test_the_real_pets_have_four_tasks(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pets = f"--dataset=voc:{real_data / 'oxford_pets_3breeds'}"
+    size = "--set=image_size=(64, 96)"
+    assert command(pets, *QUICK, size, f"--workdir={tmp_path / 'pets'}") is None
+    data = json.loads((tmp_path / "pets" / "data.json").read_text())
+    labelled = {name: task["labelled"] for name, task in data["tasks"].items()}
+    assert set(labelled) == {"breed", "species", "head", "mask"}
+    assert labelled["head"]["train"] + labelled["head"]["validation"] == 296
+    assert labelled["head"]["test"] == 0 and labelled["mask"]["test"] == 116
+    results = json.loads((tmp_path / "pets" / "results.json").read_text())
+    for metric in results["tasks"]["head"]["metrics"].values():
+        assert metric["test"] is None
+        assert metric["reason"].startswith("no label to measure it on in test")
+
+
 @pytest.mark.slow
 def test_two_replicas_end_to_end(two_replicas, tmp_path, monkeypatch):
     monkeypatch.setattr(p5.strategy, "_make", lambda name, tpu: two_replicas)
@@ -283,6 +478,8 @@ def test_every_recipe_runs_from_the_command_line(name, tmp_path):
     flags = [f"--recipe={name}", "--smoke"]
     if name == "quickstart":
         flags = flags[1:]  # It is the default.
+    if name == "your_data":
+        pytest.skip("it has no data of its own")
     dummy = ROOT / "datasets" / name / "dummy_data"
     if dummy.is_dir() and name != "quickstart":
         flags.append(f"--data_dir={dummy}")

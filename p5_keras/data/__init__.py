@@ -2,12 +2,15 @@
 
 from p5_keras.data.augment import Augment
 from p5_keras.data.changes import COLOR, GEOMETRY
+from p5_keras.data.from_records import from_records
 from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.mixup import CutMix, MixUp
-from p5_keras.data.pipeline import evaluation, steps_per_epoch, training
+from p5_keras.data.pictures import inspect
+from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import load, prepare
+from p5_keras.data.user_data import UserData, user_data
 
 __all__ = [
     "COLOR",
@@ -17,15 +20,20 @@ __all__ = [
     "MixUp",
     "Mixture",
     "Source",
+    "UserData",
     "adapt",
     "builder",
+    "by_source",
     "check",
     "collect",
     "evaluation",
+    "from_records",
     "from_tfds",
+    "inspect",
     "load",
     "mix",
     "prepare",
     "steps_per_epoch",
     "training",
+    "user_data",
 ]

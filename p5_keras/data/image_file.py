@@ -4,6 +4,7 @@ import io
 import os
 import pathlib
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,17 +57,50 @@ def list_images(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     return images
 
 
-def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
-    """Reads an image by its content, whatever its name.
+@dataclass(frozen=True)
+class ImageFile:
+    """A file whose image has been read by Pillow without fault.
 
-    Colour, grey, palette, 16 bits and CMYK all become RGB; alpha is dropped; of
-    several frames the first is read. The image is turned upright as its EXIF data say.
+    Attributes:
+        content: The bytes of the file.
+        image: The image, of Pillow, neither turned nor converted.
+        kind: Name of the format, one of `EXTENSIONS`.
+        turn: Orientation of its EXIF data, 1 to 8; 1 is upright.
+    """
+
+    content: bytes
+    image: Any
+    kind: str
+    turn: int
+
+    def decoded(self) -> np.ndarray | None:
+        """Decodes it as training does, `(height, width, 3)` uint8, not turned.
+
+        Returns:
+            The pixels, or `None` if TensorFlow cannot read it or, as the palette of a
+            BMP, gets it wrong.
+        """
+        if self.kind not in ("JPEG", "PNG", "GIF"):
+            return None
+        try:
+            image = tf.io.decode_image(self.content, 3, expand_animations=False)
+        except tf.errors.InvalidArgumentError:
+            return None
+        return image.numpy()
+
+    def rgb(self) -> np.ndarray:
+        """Converts it by Pillow, `(height, width, 3)` uint8, not turned."""
+        if self.image.mode.startswith("I"):  # 16 bits, which Pillow cuts off at 255
+            grey = np.clip(np.asarray(self.image) // 256, 0, 255).astype("uint8")
+            return np.repeat(grey[..., None], 3, axis=-1)
+        return np.asarray(self.image.convert("RGB"))
+
+
+def open_image(path: str | os.PathLike[str]) -> ImageFile:
+    """Opens an image by its content, whatever its name; of frames, the first.
 
     Args:
         path: A file.
-
-    Returns:
-        Pixels `(height, width, 3)` uint8, and the name of the format.
 
     Raises:
         ValueError: It cannot be read, or a side has less than `MIN_SIDE` pixels.
@@ -84,9 +118,10 @@ def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
         warnings.simplefilter("ignore")
         try:
             image = Image.open(io.BytesIO(content), formats=list(EXTENSIONS))
-            turn = image.getexif().get(_ORIENTATION, 1)
             if min(image.size) >= MIN_SIDE:
                 image.load()
+            # Asked for when it is loaded, as Pillow turns a TIFF by itself.
+            turn = image.getexif().get(_ORIENTATION, 1)
         except UnidentifiedImageError as error:
             raise ValueError(f"it is no readable {', '.join(EXTENSIONS)}") from error
         except Exception as error:  # a decoder can raise anything on a broken file
@@ -99,22 +134,30 @@ def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
         )
     # MPO is a JPEG with more pictures behind it, as some cameras write them.
     kind = "JPEG" if image.format == "MPO" else str(image.format)
-    # Decoded as training data are, but for what TensorFlow cannot read or, as the
-    # palette of a BMP, gets wrong.
-    pixels = None
-    if kind in ("JPEG", "PNG", "GIF"):
-        try:
-            pixels = tf.io.decode_image(content, 3, expand_animations=False).numpy()
-        except tf.errors.InvalidArgumentError:
-            logging.debug("TensorFlow cannot read %s; Pillow can", path)
-    return _upright(_rgb(image) if pixels is None else pixels, turn), kind
+    return ImageFile(content, image, kind, turn if turn in range(1, 9) else 1)
 
 
-def _rgb(image: Any) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        grey = np.clip(np.asarray(image) // 256, 0, 255).astype("uint8")
-        return np.repeat(grey[..., None], 3, axis=-1)
-    return np.asarray(image.convert("RGB"))
+def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
+    """Reads an image by its content, whatever its name.
+
+    Colour, grey, palette, 16 bits and CMYK all become RGB; alpha is dropped; of
+    several frames the first is read. The image is turned upright as its EXIF data say.
+
+    Args:
+        path: A file.
+
+    Returns:
+        Pixels `(height, width, 3)` uint8, and the name of the format.
+
+    Raises:
+        ValueError: It cannot be read, or a side has less than `MIN_SIDE` pixels.
+    """
+    file = open_image(path)
+    pixels = file.decoded()
+    if pixels is None:
+        logging.debug("Pillow reads %s, as TensorFlow cannot", path)
+        pixels = file.rgb()
+    return _upright(pixels, file.turn), file.kind
 
 
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:

@@ -59,7 +59,7 @@ class Mixture(Source):
             for name, part in self.parts.items()
         }
         sizes = [part.size for part in parts.values()]
-        return _mixture(parts, list(self.tasks), np.array([sizes]))
+        return _mixture(parts, list(self.tasks), np.array([sizes]), self.ordered)
 
 
 def mix(
@@ -70,6 +70,7 @@ def mix(
     alpha_end: float | None = None,
     anneal_epochs: int = 10,
     size: int | None = None,
+    order: str = "random",
 ) -> Mixture:
     """Mixes sources for training on tasks from different data sets.
 
@@ -78,8 +79,9 @@ def mix(
 
     A source's share of an epoch is proportional to its size to the power `alpha`: 1
     sees every example equally often, 0 sees every source equally often. Within an
-    epoch examples come in one random order. A source runs through all its examples,
-    in an order of its own, before it repeats one, across epochs too.
+    epoch examples come in one random order, or the sources take turns. A source runs
+    through all its examples, in an order of its own, before it repeats one, across
+    epochs too.
 
     Args:
         sources: The sources by name. Their inputs must have one shape.
@@ -90,16 +92,22 @@ def mix(
             `anneal_epochs` epochs.
         anneal_epochs: See `alpha_end`.
         size: Examples an epoch; as many as all sources hold if left out.
+        order: "random", or "turns": sources alternate, one example a turn, those with
+            a larger share more often, so that every batch holds them in proportion.
 
     Raises:
-        ValueError: A task has no source, inputs differ in shape, a share is not above
-            0, or the names of `ratio` are not those of `sources`.
+        ValueError: `order` is neither, a task has no source, inputs differ in shape, a
+            share is not above 0, or the names of `ratio` are not those of `sources`.
 
     Reference:
         Arivazhagan et al., Massively Multilingual Neural Machine Translation in the
         Wild, 2019 (temperature); Stickland & Murray, BERT and PALs, ICML 2019
         (annealed).
     """
+    if order not in ("random", "turns"):
+        raise ValueError(
+            f"`order` must be 'random' or 'turns'. Received: order={order!r}"
+        )
     parts = _parts(sources, tasks)
     sizes = np.array([source.size for source in sources.values()], "float64")
     total = int(sizes.sum()) if size is None else size
@@ -116,7 +124,7 @@ def mix(
         steps = np.linspace(alpha, alpha_end, max(anneal_epochs, 1) + 1)
         shares = [sizes**a for a in steps]
     counts = np.stack([_apportion(share / share.sum(), total) for share in shares])
-    return _mixture(parts, tasks, counts)
+    return _mixture(parts, tasks, counts, order == "turns")
 
 
 def _apportion(shares: np.ndarray, total: int) -> np.ndarray:
@@ -187,15 +195,20 @@ def _loaded(source: Source, batch: Example) -> Example:
     return tf.nest.map_structure(lambda t: t[None], one)
 
 
-def _mixture(parts: dict[str, Part], tasks: list[Task], counts: np.ndarray) -> Mixture:
+def _mixture(
+    parts: dict[str, Part], tasks: list[Task], counts: np.ndarray, turns: bool = False
+) -> Mixture:
     """Makes the mixture: which source number i of epoch e is of, and the example."""
     ends = np.cumsum(counts, axis=1)
+    order = np.stack([_turns(row) for row in counts]) if turns else None
     # Examples of each source in all epochs before.
     before = np.concatenate([np.zeros_like(counts[:1]), np.cumsum(counts, axis=0)])
     sizes = np.array([part.size for part in parts.values()])
 
     def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
         row = tf.minimum(epochs, len(counts) - 1)
+        if order is not None:
+            indices = tf.gather_nd(order, tf.stack([row, indices], axis=1))
         source = tf.reduce_sum(
             tf.cast(indices[:, None] >= tf.gather(ends, row), tf.int32), axis=1
         )
@@ -228,7 +241,14 @@ def _mixture(parts: dict[str, Part], tasks: list[Task], counts: np.ndarray) -> M
         int(ends[0, -1]),
         read,
         augment=one,
+        ordered=turns,
         parts=parts,
         counts=counts,
         tasks=tuple(tasks),
     )
+
+
+def _turns(counts: np.ndarray) -> np.ndarray:
+    """Returns the numbers of an epoch in turns, each source's spread evenly over it."""
+    when = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    return np.argsort(when, kind="stable")

@@ -1,6 +1,7 @@
 """Batches for training and evaluation, from any source."""
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -49,15 +50,18 @@ def training(
     Raises:
         ValueError: The workers cannot have equal shares.
     """
-    place, local_size = _share(batch_size, shard)
+    place = _share(batch_size, shard)
+    seed64 = tf.constant(seed, tf.int64)
 
-    def draw(count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        position = place(count)
+    def read(step: tf.Tensor) -> tuple[Example, tf.Tensor]:
+        position = place(step)
         epoch, index = position // source.size, position % source.size
-        index = shuffled(index, source.size, seed, epoch)
-        return index, epoch, tf.stack([tf.constant(seed, tf.int64), position])
+        if not source.ordered:
+            index = shuffled(index, source.size, seed, epoch)
+        seeds = tf.stack([tf.fill(position.shape, seed64), position], axis=1)
+        return source.read(index, epoch), seeds
 
-    def load(example: Example, seeds: tf.Tensor) -> Example:
+    def one(example: Example, seeds: tf.Tensor) -> Example:
         if source.load is not None:
             example = source.load(example)
         if source.augment is not None:
@@ -67,25 +71,15 @@ def training(
     steps = steps_per_epoch(source, batch_size)
     if start is None:
         dataset = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
-        length = steps * local_size
+        # Every `source.size` steps an epoch starts with a batch.
         dataset = dataset.flat_map(
-            lambda r: tf.data.Dataset.counter(
-                r % 2**20 * source.size * local_size
-            ).take(length)
+            lambda r: tf.data.Dataset.counter(r % 2**20 * source.size).take(steps)
         )
     else:
-        dataset = tf.data.Dataset.counter(start * local_size)
-    dataset = dataset.map(draw).batch(local_size, drop_remainder=True)
-    dataset = dataset.map(
-        lambda index, epoch, seeds: (source.read(index, epoch), seeds),
-        num_parallel_calls=AUTOTUNE,
-    )
+        dataset = tf.data.Dataset.counter(start)
+    dataset = dataset.map(read, num_parallel_calls=AUTOTUNE)
     if source.load is not None or source.augment is not None:
-        dataset = dataset.unbatch()
-        dataset = dataset.map(
-            load, num_parallel_calls=AUTOTUNE, deterministic=deterministic
-        )
-        dataset = dataset.batch(local_size, drop_remainder=True)
+        dataset = _each(dataset, one, batch_size // shard[1], deterministic)
     else:
         dataset = dataset.map(lambda example, seeds: example)
     dataset = dataset.map(
@@ -123,31 +117,42 @@ def evaluation(
         for part in parts[1:]:
             whole = whole.concatenate(part)
         return whole
-    place, local_size = _share(batch_size, shard)
+    place, load = _share(batch_size, shard), source.load
 
-    def read(counts: tf.Tensor) -> tuple[Example, tf.Tensor]:
-        positions = place(counts)
-        indices = tf.minimum(positions, source.size - 1)
-        real = tf.cast(positions < source.size, tf.float32)
-        return source.read(indices, tf.zeros_like(indices)), real
+    def read(step: tf.Tensor) -> tuple[Example, tf.Tensor]:
+        position = place(step)
+        index = tf.minimum(position, source.size - 1)
+        real = tf.cast(position < source.size, tf.float32)
+        return source.read(index, tf.zeros_like(index)), real
 
     def finish(example: Example, real: tf.Tensor) -> Batch:
         x, y, weights = source.batch(tasks, example)
         return x, y, {name: weight * real for name, weight in weights.items()}
 
-    load = source.load
-    steps = steps_per_epoch(source, batch_size)
-    dataset = tf.data.Dataset.range(steps * local_size)
-    dataset = dataset.batch(local_size, drop_remainder=True)
+    dataset = tf.data.Dataset.range(steps_per_epoch(source, batch_size))
     dataset = dataset.map(read, num_parallel_calls=AUTOTUNE)
     if load is not None:
-        dataset = dataset.unbatch()
-        dataset = dataset.map(
-            lambda example, real: (load(example), real), num_parallel_calls=AUTOTUNE
+        dataset = _each(
+            dataset,
+            lambda example, real: (load(example), real),
+            batch_size // shard[1],
         )
-        dataset = dataset.batch(local_size, drop_remainder=True)
     dataset = dataset.map(finish, num_parallel_calls=AUTOTUNE)
     return dataset.prefetch(AUTOTUNE)
+
+
+def by_source(
+    source: Source, tasks: list[Task], batch_size: int
+) -> dict[str, tf.data.Dataset]:
+    """Makes batches to evaluate on of each source of a mixture; none for others.
+
+    Args:
+        source: The examples.
+        tasks: The tasks that read labels.
+        batch_size: Global batch size.
+    """
+    parts = source.parts if isinstance(source, Mixture) else {}
+    return {name: evaluation(part, tasks, batch_size) for name, part in parts.items()}
 
 
 def _numbered(
@@ -162,19 +167,25 @@ def _numbered(
     return tf.data.Dataset.zip((dataset, seeds))
 
 
-def _share(
-    batch_size: int, shard: tuple[int, int]
-) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
-    """Returns a worker's batch size, and the position of each of its examples."""
+def _each(
+    dataset: tf.data.Dataset,
+    one: Callable[..., Any],
+    batch_size: int,
+    deterministic: bool = True,
+) -> tf.data.Dataset:
+    """Maps every example of batches by itself, in parallel."""
+    dataset = dataset.unbatch()
+    dataset = dataset.map(one, num_parallel_calls=AUTOTUNE, deterministic=deterministic)
+    return dataset.batch(batch_size, drop_remainder=True)
+
+
+def _share(batch_size: int, shard: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function from a step to the positions of a worker's examples."""
     worker, workers = shard
     if not 0 <= worker < workers or batch_size % workers:
         raise ValueError(
             "`shard` must be (worker, workers), with a `batch_size` that is a multiple "
             f"of the workers. Received: shard={shard}, batch_size={batch_size}"
         )
-    local = batch_size // workers
-
-    def place(count: tf.Tensor) -> tf.Tensor:
-        return count // local * batch_size + worker * local + count % local
-
-    return place, local
+    local = tf.range(batch_size // workers, dtype=tf.int64)
+    return lambda step: step * batch_size + worker * len(local) + local

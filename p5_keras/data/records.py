@@ -95,6 +95,9 @@ class Records:
         sides: For each example `(height, width)` that its boxes or masks were drawn
             on, `(n, 2)` with 0 where unknown; a picture that its EXIF data turn is
             turned only if that agrees. `None` turns all.
+        shapes: What `inspect` finds of each picture, `(n, 4)` whole numbers: height
+            and width when upright, channels (1 if grey, else 3), and the EXIF
+            orientation that is still to be undone, 1 for none. `None` before.
         problems: What was wrong with the set.
     """
 
@@ -106,6 +109,7 @@ class Records:
     inputs: np.ndarray | None = None
     input_names: tuple[str, ...] = ()
     sides: np.ndarray | None = None
+    shapes: np.ndarray | None = None
     problems: Problems = field(default_factory=Problems)
 
     def __len__(self) -> int:
@@ -128,6 +132,7 @@ class Records:
             images=some(self.images),
             inputs=some(self.inputs),
             sides=some(self.sides),
+            shapes=some(self.shapes),
         )
 
 

@@ -1,6 +1,8 @@
 """A source: examples by number, which is what lets training start at any step."""
 
 import importlib
+import os
+import pathlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from p5_keras import catalog
+from p5_keras.data import cache as store
 from p5_keras.naming import did_you_mean
 from p5_keras.task import Task
 
@@ -36,6 +39,7 @@ class Source:
             what is still in files, such as pictures.
         augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
             applied last, in training: `MixUp`, `CutMix`.
+        ordered: Whether an epoch of training keeps the order of the numbers.
     """
 
     size: int
@@ -44,6 +48,7 @@ class Source:
     augment: Callable[[Example, tf.Tensor], Example] | None = None
     load: Callable[[Example], Example] | None = None
     augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -78,9 +83,24 @@ class Source:
 
 
 def shuffled(index: Any, size: int, seed: Any, epoch: Any) -> tf.Tensor:
-    """Returns where a number in 0..size-1 goes in the order of an epoch."""
-    order = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
-    return tf.random.experimental.index_shuffle(index, seed=order, max_index=size - 1)
+    """Returns where numbers in 0..size-1 go in the order of an epoch.
+
+    Args:
+        index: The numbers, `()` or `(n,)` int64.
+        size: How many numbers there are.
+        seed: Seed of the order, `()`.
+        epoch: The epoch of each number.
+    """
+    epoch = tf.cast(epoch, tf.int64)
+    # As `tf.random.experimental.index_shuffle`, which fills up a row of seeds for
+    # each number along the wrong axis.
+    order = [tf.fill(tf.shape(epoch), tf.cast(s, tf.int64)) for s in (498247692, seed)]
+    return tf.raw_ops.RandomIndexShuffle(
+        index=index,
+        seed=tf.stack([*order, epoch], axis=-1),
+        max_index=tf.constant(size - 1, tf.int64),
+        rounds=4,
+    )
 
 
 def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
@@ -112,8 +132,23 @@ def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
                 f"Received: name={name!r}"
             ) from error
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    found.download_and_prepare(download_config=config)
+    try:
+        found.download_and_prepare(download_config=config)
+    except ConnectionError as error:
+        raise _no_connection(name) from error
+    except OSError as error:
+        # That of requests, which is no ConnectionError of Python's.
+        if type(error).__name__ not in ("ConnectionError", "Timeout", "ProxyError"):
+            raise
+        raise _no_connection(name) from error
     return found
+
+
+def _no_connection(name: str) -> ValueError:
+    return ValueError(
+        "A data set that is not on this machine yet needs a connection to be "
+        f"downloaded. Received: name={name!r}, and no connection"
+    )
 
 
 def from_tfds(
@@ -121,9 +156,12 @@ def from_tfds(
     split: str,
     image_size: int | tuple[int, int] | None = None,
     maps: Iterable[str] = (),
+    cache: str = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
+    fields: Iterable[str] | None = None,
     **kwargs: Any,
 ) -> Source:
-    """Reads a TFDS split into memory, decoded and resized.
+    """Reads a TFDS split, decoded and resized once, into memory or into files.
 
     Args:
         builder: A prepared TFDS builder.
@@ -131,14 +169,19 @@ def from_tfds(
         image_size: Size of the images, `(height, width)` or one number for both. If
             left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
+        cache: Where images and maps are kept: "memory", "disk", or "auto" for the
+            first in which the split fits; see `p5_keras.data.cache`. Other fields are
+            in memory.
+        cache_dir: Folder of the files; see `inspect`.
+        fields: The fields to read; all of them if left out.
         **kwargs: `transform`, `augment` and `augment_batch` of the source.
 
     Returns:
         A source; boxes are padded with label −1 to the most that an image has.
 
     Raises:
-        ValueError: The split is empty, or images of several sizes have no
-            `image_size`.
+        ValueError: The split is empty or fits nowhere, or images of several sizes have
+            no `image_size`.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     maps = tuple(maps)
@@ -152,9 +195,12 @@ def from_tfds(
                 example[name] = tf.image.resize(example[name], size, method="nearest")
         return example
 
-    if builder.info.splits[split].num_examples < 1:
+    count = builder.info.splits[split].num_examples
+    if count < 1:
         raise ValueError(f"A split must hold an example. Received: split={split!r}")
     dataset = builder.as_dataset(split=split, shuffle_files=False)
+    wanted = list(dataset.element_spec if fields is None else fields)
+    dataset = dataset.map(lambda example: {name: example[name] for name in wanted})
     image = dataset.element_spec.get("image")
     if size is None and image is not None and None in tuple(image.shape):
         raise ValueError(
@@ -162,15 +208,79 @@ def from_tfds(
             f"size. Received: image_size=None for {builder.name}"
         )
     dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
-    count = int(dataset.cardinality())
-    padding = _padding(dataset.element_spec)
-    batch = dataset.padded_batch(count, padding_values=padding).get_single_element()
+    arrays = {
+        name: spec
+        for name, spec in dataset.element_spec.items()
+        if isinstance(spec, tf.TensorSpec) and _is_array(spec)
+    }
+    small = [name for name in wanted if name not in arrays]
+    batch = _small_fields(builder, split, count, arrays, small)
+    if arrays:
+        place = _place(arrays, count, cache, cache_dir, f"{builder.name}, {split!r}")
+        folder = None
+        if place == "disk":
+            data = pathlib.Path(str(builder.data_dir))
+            files = [store.file_key(path) for path in sorted(data.glob("*"))]
+            known = (builder.info.full_name, split, size, maps, files, arrays)
+            key = store.content_key("tfds", *known)
+            folder = store.cache_folder(cache_dir) / "decoded" / key
+        parts = dataset.map(lambda example: [example[name] for name in arrays])
+        kept = store.keep(
+            parts.batch(32).prefetch(2).as_numpy_iterator(),
+            [(count, *spec.shape) for spec in arrays.values()],
+            [spec.dtype for spec in arrays.values()],
+            folder,
+        )
+        batch |= dict(zip(arrays, kept, strict=True))
 
     def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
         del epochs
         return tf.nest.map_structure(lambda t: tf.gather(t, indices), batch)
 
     return Source(count, read, **kwargs)
+
+
+def _is_array(spec: tf.TensorSpec) -> bool:
+    """Whether a field is an image or a map, in which the weight of a data set lies."""
+    fixed = spec.shape.is_fully_defined() and spec.shape.rank >= 3
+    return fixed and spec.dtype != tf.string
+
+
+def _place(
+    arrays: dict[str, tf.TensorSpec],
+    count: int,
+    cache: str,
+    cache_dir: str | os.PathLike[str] | None,
+    name: str,
+) -> str:
+    size = count * sum(s.shape.num_elements() * s.dtype.size for s in arrays.values())
+    place = store.choose_place(cache, size, cache_dir)
+    if place == "none":
+        raise ValueError(
+            "A TFDS split must be kept in memory or on disk, decoded and resized. "
+            f"Received: cache={cache!r} for {name}, which takes {size / 2**20:.0f} MiB"
+        )
+    return place
+
+
+def _small_fields(
+    builder: Any, split: str, count: int, arrays: Iterable[str], small: list[str]
+) -> Example:
+    """Reads the fields that are no arrays into memory."""
+    import tensorflow_datasets as tfds
+
+    if not small:
+        return {}
+    # Images among `arrays` are not decoded just to be left out.
+    decoders = {
+        name: tfds.decode.SkipDecoding()
+        for name in arrays
+        if isinstance(builder.info.features[name], tfds.features.Image)
+    }
+    dataset = builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)
+    dataset = dataset.map(lambda example: {name: example[name] for name in small})
+    padding = _padding(dataset.element_spec)
+    return dataset.padded_batch(count, padding_values=padding).get_single_element()
 
 
 def _padding(spec: Any, name: str = "") -> Any:

@@ -65,7 +65,7 @@ def load(
         time), validation and test.
     """
     found = builder(name, manual_dir, **kwargs)
-    given = {
+    given: dict[str, Any] = {
         "transform": transform,
         "augment": augment,
         "augment_batch": augment_batch,

@@ -52,14 +52,15 @@ def test_sixteen_bits_keep_their_range(tmp_path, kind):
     np.testing.assert_array_equal(pixels, np.repeat(grey[..., None], 3, axis=-1))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_images_are_turned_upright(tmp_path, turn):
+def test_images_are_turned_upright(tmp_path, turn, kind):
     exif = Image.Exif()
     exif[0x0112] = turn
-    content = encoded(Image.fromarray(gradient()), "PNG", exif=exif)
-    (tmp_path / "a.png").write_bytes(content)
+    content = encoded(Image.fromarray(gradient()), kind, exif=exif)
+    (tmp_path / "a").write_bytes(content)
     wanted = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], np.asarray(wanted))
+    np.testing.assert_array_equal(read_image(tmp_path / "a")[0], np.asarray(wanted))
 
 
 @pytest.mark.parametrize(

@@ -176,3 +176,45 @@ def test_a_model_trains_on_two_sources():
 def test_mistakes(sources, kwargs, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         p5.data.mix(sources, TASKS, **kwargs)
+
+
+def test_sources_take_turns():
+    (even,) = draw(p5.data.mix(pair(), TASKS, alpha=0.0, order="turns"), 1)
+    np.testing.assert_array_equal(even[:, 0], [0, 1] * 12)
+    first, second = draw(p5.data.mix(pair(), TASKS, order="turns"), 2)
+    for epoch in (first, second):  # 6 and 18: a turn of one, and three of the other
+        assert (epoch[:, 0].reshape(6, 4).sum(axis=1) == 3).all()
+        assert sorted(epoch[epoch[:, 0] == 0, 1]) == list(range(6))
+        assert sorted(epoch[epoch[:, 0] == 1, 1]) == list(range(18))
+    assert (first[:, 1] != second[:, 1]).any()
+
+
+def test_turns_go_on_where_they_were():
+    mixture = p5.data.mix(pair(), TASKS, order="turns")
+    (whole,) = draw(mixture, 1)
+    rest = p5.data.training(mixture, TASKS, 4, seed=3, start=4)
+    seen = np.concatenate([x.numpy() for x, _, _ in rest.take(2)]).astype(int)
+    np.testing.assert_array_equal(seen, whole[16:])
+    with pytest.raises(ValueError, match=re.escape("Received: order='robin'")):
+        p5.data.mix(pair(), TASKS, order="robin")
+
+
+def test_each_source_of_a_mixture_is_measured_by_itself():
+    mixture = p5.data.mix(pair(), TASKS)
+    parts = p5.data.by_source(mixture, TASKS, 4)
+    assert list(parts) == ["a", "b"]
+    assert p5.data.by_source(source(0, "left", 6), TASKS[:1], 4) == {}
+    p5.data.adapt(TASKS, p5.data.evaluation(mixture, TASKS, 4))
+    model = p5.build_model(p5.trunks.Dense([4]), TASKS, (2,))
+    model.compile()
+    found = p5.evaluation.by_source(model, parts)
+    assert {name: set(tasks) for name, tasks in found.items()} == {
+        "a": {"left"},
+        "b": {"right"},
+    }
+    whole = model.evaluate(
+        p5.data.evaluation(mixture, TASKS, 4), return_dict=True, verbose=0
+    )
+    # Each task has one source, so that the whole is that source.
+    assert found["a"]["left"]["accuracy"] == whole["left_accuracy"]
+    assert found["b"]["right"]["mae"] == pytest.approx(whole["right_mae"], rel=1e-5)

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 import p5_keras as p5
+from p5_keras.data.source import shuffled
 
 TASKS = [p5.tasks.Classification("number", num_classes=1000)]
 
@@ -241,3 +242,38 @@ def test_without_determinism_an_epoch_still_has_every_example():
     dataset = p5.data.training(source(8, augment=noise), TASKS, 4, deterministic=False)
     seen = np.concatenate([y["number"] for _, y, _ in batches(dataset, 2)])
     assert sorted(seen) == list(range(8))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_orders_are_those_of_index_shuffle_for_each_epoch(size):
+    index = tf.range(size, dtype=tf.int64)
+    for seed, epoch in ((0, 0), (3, 5)):
+        found = shuffled(index, size, seed, tf.fill([size], epoch))
+        wanted = [
+            tf.random.experimental.index_shuffle(
+                i, seed=tf.constant([seed, epoch], tf.int64), max_index=size - 1
+            )
+            for i in index[:20]
+        ]
+        np.testing.assert_array_equal(found[:20], wanted)
+        assert sorted(found.numpy()) == list(range(size))
+        np.testing.assert_array_equal(shuffled(index[0], size, seed, epoch), found[0])
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_slow_examples_keep_their_place_unless_it_is_given_up(deterministic):
+    def load(example):
+        # The first of each batch is slow to read.
+        work = tf.linalg.matmul(tf.ones([300, 300]), tf.ones([300, 300]))
+        slow = example["number"] % 4 == 0
+        extra = tf.cond(slow, lambda: tf.reduce_sum(work) * 0, lambda: 0.0)
+        return {**example, "input": example["input"] + extra}
+
+    dataset = p5.data.training(
+        source(16, load=load), TASKS, 4, deterministic=deterministic
+    )
+    seen = [y["number"] for _, y, _ in batches(dataset, 4)]
+    assert sorted(np.concatenate(seen)) == list(range(16))
+    if deterministic:
+        plain = batches(p5.data.training(source(16), TASKS, 4), 4)
+        np.testing.assert_array_equal(seen, [y["number"] for _, y, _ in plain])

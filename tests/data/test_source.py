@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import p5_keras as p5
+from p5_keras.data import cache as store
 
 # Height and width of each picture, and how many boxes it has.
 PICTURES = [((8, 12), 2), ((16, 8), 0), ((10, 10), 3)]
@@ -99,6 +100,44 @@ def test_maps_are_resized_without_mixing_labels(pictures):
     assert batch["mask"].dtype == np.uint8
     assert set(np.unique(batch["mask"][:, :3])) == {0, 1}
     assert set(np.unique(batch["mask"][:, 3:])) == {6, 7}
+
+
+def test_a_split_on_disk_is_that_in_memory_and_is_decoded_once(
+    pictures, tmp_path, monkeypatch
+):
+    keep = store.keep
+
+    def read(cache):
+        source = p5.data.from_tfds(
+            pictures, "train", (6, 8), ["mask"], cache, tmp_path / "cache"
+        )
+        assert source.size == 3
+        return read_all(source)
+
+    wanted, found = read("memory"), read("disk")
+    for example in (found, read("auto")):
+        tf.nest.map_structure(np.testing.assert_array_equal, example, wanted)
+    (folder,) = (tmp_path / "cache" / "decoded").iterdir()
+    assert sorted(p.stat().st_size for p in folder.iterdir()) == [144, 432]
+    written = folder.stat().st_mtime_ns
+    # Where memory is short, the disk takes over; what is there is not made again.
+    monkeypatch.setattr(store, "MEMORY_SHARE", 0)
+    kept = []
+    monkeypatch.setattr(
+        store, "keep", lambda *args: kept.append(args[3]) or keep(*args)
+    )
+    found = read("auto")
+    tf.nest.map_structure(np.testing.assert_array_equal, found, wanted)
+    assert kept == [folder] and folder.stat().st_mtime_ns == written
+
+
+def test_a_split_that_fits_nowhere(pictures, tmp_path):
+    message = (
+        "A TFDS split must be kept in memory or on disk, decoded and resized. "
+        "Received: cache='none' for tiny_pictures, 'train', which takes 0 MiB"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        p5.data.from_tfds(pictures, "train", 6, ["mask"], "none")
 
 
 def test_images_of_several_sizes_need_a_size(pictures):

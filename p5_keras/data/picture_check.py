@@ -1,0 +1,159 @@
+"""One picture or mask: is it whole, and can training read it as it is?"""
+
+import os
+import pathlib
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from p5_keras.data.cache import content_key, file_key
+from p5_keras.data.image_file import EXTENSIONS, ImageFile, open_image
+from p5_keras.data.records import Field
+
+# Modes of Pillow without colour.
+_GREY = ("1", "L", "LA", "La", "F")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a picture or a mask.
+
+    Attributes:
+        path: A file with it that training can read.
+        size: Height and width as stored, before it is turned.
+        turn: Orientation of its EXIF data, 1 to 8; 1 is upright.
+        kind: Format of the original.
+        channels: 1 if it is grey, else 3.
+        extension: Whether the file has an extension of its format.
+        converted: Whether `path` is a copy in another format.
+        unknown: Of a mask, the pixel values that are no class.
+    """
+
+    path: str
+    size: tuple[int, int]
+    turn: int
+    kind: str
+    channels: int
+    extension: bool
+    converted: bool
+    unknown: tuple[int, ...] = ()
+
+
+def look_at_picture(path: str, folder: pathlib.Path) -> Look:
+    """Reads a picture in full, as Pillow and as training do.
+
+    What TensorFlow cannot read as `read_image` does is written once as a PNG, not
+    turned; its name follows from path, time and size of the original.
+
+    Args:
+        path: The file.
+        folder: Where copies go.
+
+    Raises:
+        ValueError: It cannot be used; the message says why.
+    """
+    file = open_image(path)
+    grey = file.image.mode in _GREY or file.image.mode.startswith("I")
+    copy = None
+    if file.decoded() is None:
+        copy = folder / f"{content_key('picture', file_key(path))}.png"
+        if not copy.exists():
+            pixels = file.rgb()
+            _write_png(pixels[..., 0] if grey else pixels, copy)
+    return _look(path, file, 1 if grey else 3, copy)
+
+
+def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
+    """Reads a mask in full.
+
+    One that is no grey PNG of 8 bits is written once as one, with the same values;
+    those beyond 255 become their classes, and see `byte_values`.
+
+    Args:
+        path: The file.
+        folder: Where copies go.
+        field: Its field, of kind "mask".
+
+    Raises:
+        ValueError: It cannot be used; the message says why.
+    """
+    file = open_image(path)
+    values = _mask_values(file)
+    if file.image.mode == "1" and 255 in field.values and 1 not in field.values:
+        values = values * 255
+    wanted = field.values or tuple(range(len(field.class_names) or 255))
+    found = np.unique(values)
+    unknown = tuple(int(v) for v in found if v not in wanted and v != 255)
+    copy = None
+    wide = max(wanted) > 255
+    if wide or file.kind != "PNG" or file.image.mode != "L":
+        named = content_key("mask", file_key(path), wanted)
+        copy = folder / f"{named}.png"
+        if not copy.exists():
+            spare = next((v for v in range(255, -1, -1) if v not in wanted), 255)
+            out = np.full(values.shape, 255 if wide else spare, "uint8")
+            for number, value in enumerate(wanted):
+                out[values == value] = number if wide else value
+            _write_png(out, copy)
+    return _look(path, file, 1, copy, unknown)
+
+
+def byte_values(field: Field) -> Field:
+    """Returns the field of masks that `look_at_mask` has seen, of values in 0..255."""
+    if field.kind == "mask" and field.values and max(field.values) > 255:
+        return Field(field.kind, field.class_names, tuple(range(len(field.values))))
+    return field
+
+
+def _mask_values(file: ImageFile) -> np.ndarray:
+    """Returns the number of each pixel, `(height, width)`."""
+    if file.kind == "JPEG":
+        raise ValueError(
+            "it is a JPEG, in which classes blur into one another; a mask must be a "
+            "PNG or of another exact format"
+        )
+    values = np.asarray(file.image)  # of a palette, the places in it
+    if values.ndim == 3:
+        # Transparency is no class.
+        colours = values[..., : {2: 1, 4: 3}.get(values.shape[2], values.shape[2])]
+        if (colours != colours[..., :1]).any():
+            raise ValueError("it has colours; a mask must have one number a pixel")
+        values = colours[..., 0]
+    return values.astype("int64")
+
+
+def _look(
+    path: str,
+    file: ImageFile,
+    channels: int,
+    copy: pathlib.Path | None,
+    unknown: tuple[int, ...] = (),
+) -> Look:
+    width, height = file.image.size
+    return Look(
+        path=path if copy is None else str(copy),
+        size=(height, width),
+        turn=file.turn,
+        kind=file.kind,
+        channels=channels,
+        extension=pathlib.Path(path).suffix.lower() in EXTENSIONS[file.kind],
+        converted=copy is not None,
+        unknown=unknown,
+    )
+
+
+def _write_png(pixels: np.ndarray, path: pathlib.Path) -> None:
+    """Writes a file that is there in full or not at all."""
+    from PIL import Image
+
+    handle, name = tempfile.mkstemp(suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            image: Any = Image.fromarray(pixels)
+            image.save(file, "PNG", compress_level=1)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

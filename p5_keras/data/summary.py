@@ -1,0 +1,266 @@
+"""What a data set holds, as a person sees it before training."""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from p5_keras.data.augment import GEOMETRY, Augment
+from p5_keras.data.infer import labelled
+from p5_keras.data.records import Field, Records
+from p5_keras.data.user_data import UserData
+from p5_keras.task import Task
+
+Json = dict[str, Any]
+
+SPLITS = ("train", "validation", "test")
+
+#: Width of the text in characters.
+WIDTH = 88
+
+# How much of a list is shown on a screen; files get all of it.
+_CLASSES, _FILES, _NOTES = 8, 3, 12
+# A class with fewer training examples than that is called rare.
+_RARE = 10
+
+
+def describe(
+    data: UserData,
+    tasks: Sequence[Task],
+    image_size: Any = None,
+    augment: Augment | None = None,
+) -> Json:
+    """Returns what is known of a data set before training, as JSON can hold it.
+
+    Args:
+        data: The data set.
+        tasks: Its tasks.
+        image_size: Height and width of the model input, for pictures.
+        augment: Random changes of the training examples.
+    """
+    records = data.records
+    rows = {split: records.splits == split for split in SPLITS}
+    kinds = {task.name: task.kind for task in tasks}
+    fields: Json = {}
+    for name, field in records.fields.items():
+        there = labelled(field, records.columns[name])
+        fields[name] = {
+            "kind": kinds[name],
+            "labelled": {s: int(there[own].sum()) for s, own in rows.items()},
+            **_contents(field, records.columns[name], rows["train"], image_size),
+        }
+    found: Json = {
+        "dataset": data.dataset,
+        "name": records.name,
+        "examples": {split: int(own.sum()) for split, own in rows.items()},
+        "tasks": fields,
+        "input": list(image_size or ()) + list(data.shape),
+        "pictures": data.pictures or _pictures(records),
+        "dropped": [list(pair) for pair in records.problems.dropped],
+        "notes": dict(records.problems.notes),
+    }
+    if augment is not None:
+        found["augmentation"] = {name: getattr(augment, name) for name in augment.used}
+        if (reason := data.why_unmoved()) and not set(augment.used) & set(GEOMETRY):
+            found["unmoved"] = reason
+    if records.input_names:
+        found["input_names"] = list(records.input_names)
+    return found
+
+
+def _pictures(records: Records) -> str:
+    """Returns one line on the sizes of pictures that were not read from files."""
+    if records.shapes is None:
+        return ""
+    sides = []
+    for name, column in (("height", 0), ("width", 1)):
+        values = records.shapes[:, column]
+        low, middle, high = values.min(), int(np.median(values)), values.max()
+        sides.append(f"{name} {low} / {middle} / {high}")
+    color = "grey" if records.shapes[:, 2].max() == 1 else "RGB"
+    return (
+        f"{len(records)} {color} pictures, {', '.join(sides)} pixels (smallest / "
+        "median / largest)"
+    )
+
+
+def _contents(field: Field, column: Any, training: np.ndarray, size: Any) -> Json:
+    """Returns counts and ranges of the training labels of a field."""
+    names = list(field.class_names)
+    own = [column[int(i)] for i in np.flatnonzero(training)]
+    if field.kind == "class":
+        counts = np.bincount([i for i in own if i >= 0], minlength=len(names))
+        return {"classes": _named(names, counts)}
+    if field.kind == "labels":
+        counts = np.nansum(np.array(own), axis=0).astype(int)
+        return {"classes": _named(names, counts)}
+    if field.kind == "number":
+        values = np.array(own, "float64").reshape(len(own), -1)
+        known = values[np.isfinite(values)]
+        low, middle, high = np.quantile(known, [0, 0.5, 1])
+        return {"range": [float(low), float(middle), float(high)]}
+    if field.kind == "mask":
+        return {"classes": dict.fromkeys(names)}
+    entries = [entry for entry in own if entry is not None]
+    ids = np.concatenate([ids for _, ids in entries]).astype(int)
+    boxes = np.concatenate([boxes for boxes, _ in entries])
+    height, width = size or (1, 1)
+    sides = [
+        np.quantile((boxes[:, i + 2] - boxes[:, i]) * length, [0.05, 0.5, 0.95])
+        for i, length in ((0, height), (1, width))
+    ]
+    numbers = [len(ids) for _, ids in entries]
+    return {
+        "classes": _named(names, np.bincount(ids, minlength=len(names))),
+        "boxes": [min(numbers), float(np.median(numbers)), max(numbers)],
+        "sides": [[round(float(v), 1) for v in side] for side in sides],
+    }
+
+
+def _named(names: Sequence[str], counts: np.ndarray) -> Json:
+    return {name: int(n) for name, n in zip(names, counts, strict=True)}
+
+
+def details(task: Json) -> list[str]:
+    """Returns lines on the training labels of one task of `describe`."""
+    lines = []
+    counts = {n: c for n, c in task.get("classes", {}).items() if c is not None}
+    if counts:
+        top = sorted(counts.items(), key=lambda item: -item[1])
+        shown = ", ".join(f"{name} {count}" for name, count in top[:_CLASSES])
+        more = f", and {len(top) - _CLASSES} more" if len(top) > _CLASSES else ""
+        lines.append(f"{shown}{more}")
+        rare = [name for name, count in reversed(top) if count < _RARE]
+        if rare and len(top) > 1:
+            shown = ", ".join(rare[:_CLASSES]) + ("…" if len(rare) > _CLASSES else "")
+            lines.append(f"rare, with less than {_RARE}: {len(rare)} ({shown})")
+    elif task.get("classes"):
+        lines.append(", ".join(list(task["classes"])[: 2 * _CLASSES]))
+    if "range" in task:
+        low, middle, high = task["range"]
+        lines.append(f"{low:g} to {high:g}, median {middle:g}")
+    if "boxes" in task:
+        low, middle, high = task["boxes"]
+        (h5, h50, h95), (w5, w50, w95) = task["sides"]
+        lines.append(f"{low} to {high} boxes in an example, median {middle:g}")
+        lines.append(
+            f"height {h5:g} / {h50:g} / {h95:g}, width {w5:g} / {w50:g} / {w95:g} "
+            "pixels of the input (5 / 50 / 95 %)"
+        )
+    return lines
+
+
+def coverage(found: Json) -> list[list[str]]:
+    """Returns a table of the tasks: kind, and labelled examples of each split.
+
+    Args:
+        found: What `describe` returns.
+    """
+    table = [["task", "kind", *SPLITS]]
+    for name, task in found["tasks"].items():
+        cells = [
+            f"{task['labelled'][split]}/{found['examples'][split]}" for split in SPLITS
+        ]
+        table.append([name, task["kind"], *cells])
+    return table
+
+
+def text(found: Json) -> str:
+    """Returns the summary as plain text for a terminal of `WIDTH` characters.
+
+    Args:
+        found: What `describe` returns.
+    """
+    total = sum(found["examples"].values())
+    lines = [f"{found['name']}: {total} examples ({found['dataset']})"]
+    if found["pictures"]:
+        lines += _wrapped(found["pictures"], 2)
+    if found.get("input_names"):
+        names = ", ".join(found["input_names"])
+        lines += _wrapped(f"{found['input'][0]} numbers as input: {names}", 2, 3)
+    size = " x ".join(map(str, found["input"]))
+    lines += [f"  model input {size}", "", "Labelled examples of all"]
+    table = coverage(found)
+    table = [[_short(row[0]), *row[1:]] for row in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = [f"{cell:{w}}" for cell, w in zip(row[:2], widths, strict=False)]
+        cells += [f"{cell:>{w}}" for cell, w in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  " + "  ".join(cells))
+    lines += ["", "Training labels"]
+    for name, task in found["tasks"].items():
+        own = details(task)
+        for i, line in enumerate(own):
+            head = f"{_short(name)}: " if i == 0 else ""
+            lines += _wrapped(head + line, 2 if i == 0 else 4)
+    if "augmentation" in found:
+        on = ", ".join(
+            name if value is True else f"{name} {value:g}"
+            for name, value in found["augmentation"].items()
+        )
+        lines += ["", *_wrapped(f"Augmentation: {on or 'none'}", 0)]
+        if "unmoved" in found:
+            lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
+    lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
+    lines += [
+        "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
+        "multi_label, regression, detection or segmentation; to leave a task out give",
+        "--dataset_options=ignore=TASK.",
+    ]
+    return "\n".join(lines)
+
+
+def dropped_lines(found: Json) -> str:
+    """Returns every example that was left out, a line each: the file, and why.
+
+    Args:
+        found: What `describe` returns.
+    """
+    return "".join(f"{file}\t{reason}\n" for file, reason in found["dropped"])
+
+
+def _dropped(dropped: Sequence[Sequence[str]]) -> list[str]:
+    if not dropped:
+        return ["Left out: nothing", ""]
+    reasons: dict[str, list[str]] = collections.defaultdict(list)
+    for file, reason in dropped:
+        reasons[reason].append(file)
+    lines = [f"Left out: {len(dropped)} examples, all of them in dropped.txt"]
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    for reason, files in ordered[:_NOTES]:
+        lines += _wrapped(f"{len(files)} x {reason}", 2)
+        lines += [f"      {_short(file, WIDTH - 6)}" for file in files[:_FILES]]
+        if len(files) > _FILES:
+            lines.append(f"      and {len(files) - _FILES} more")
+    if len(ordered) > _NOTES:
+        lines.append(f"  and {len(ordered) - _NOTES} more reasons")
+    return [*lines, ""]
+
+
+def _notes(notes: dict[str, int]) -> list[str]:
+    if not notes:
+        return []
+    lines = ["Notes"]
+    for what, count in list(notes.items())[:_NOTES]:
+        lines += _wrapped(what + (f" ({count} times)" if count > 1 else ""), 2)
+    if len(notes) > _NOTES:
+        lines.append(f"  and {len(notes) - _NOTES} more in data.json")
+    return [*lines, ""]
+
+
+def _short(name: str, width: int = 24) -> str:
+    return name if len(name) <= width else "…" + name[1 - width :]
+
+
+def _wrapped(line: str, indent: int, most: int | None = None) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(
+        line,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        max_lines=most,
+        placeholder=" …",
+    )

@@ -1,0 +1,98 @@
+"""The plan of a run: what flags, recipe and workdir decide together."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from p5_keras import recipe as recipes
+from p5_keras.data import summary
+from p5_keras.recipe import Config
+from p5_keras.task import Task
+from p5_keras.workdir import Workdir
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and where.
+
+    Attributes:
+        recipe: The module of the recipe.
+        config: Its configuration, complete.
+        workdir: The folder of the run.
+        decided: All that was decided, by name, as JSON can hold it.
+    """
+
+    recipe: Any
+    config: Config
+    workdir: Workdir
+    decided: dict[str, Any]
+
+
+def decide(flags: Mapping[str, Any]) -> Plan:
+    """Decides by the flags, then the settings, then the recipe.
+
+    To evaluate, export or predict, what the workdir's own run has decided comes before
+    the recipe.
+
+    Args:
+        flags: Values of the flags by name, `None` where not given.
+
+    Raises:
+        ValueError: The recipe or a setting is wrong, or the recipe has no use for
+            `dataset`.
+    """
+    name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
+    folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
+    workdir, new = Workdir(folder), flags["mode"] in ("train", "summary")
+    before = {} if new else workdir.read("config.json") or {}
+    if not flags["recipe"]:
+        name = before.get("recipe", name)
+    recipe = recipes.load(name)
+    config = recipe.Config()
+    for flag in ("dataset", "dataset_options", "on_bad_example"):
+        if flags[flag] is not None and not hasattr(config, flag):
+            raise ValueError(
+                f"`{flag}` needs a recipe with that in its Config, such as your_data. "
+                f"Received: {flag}={flags[flag]!r}, recipe={name!r}"
+            )
+    given = dict(flags)
+    if flags["smoke"]:
+        given |= {"epochs": 1, "steps_per_epoch": 2}
+    settings = recipes.settings(config, before) + flags["set"]
+    config = recipes.configure(config, settings, given)
+    if new and hasattr(recipe, "complete"):
+        config = recipe.complete(config)
+    decided = {"recipe": name, "seed": flags["seed"], "smoke": flags["smoke"]}
+    return Plan(recipe, config, workdir, decided | recipes.describe(config))
+
+
+def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
+    """Prints what is known of the data, if the recipe has it (`about`).
+
+    Args:
+        plan: The plan of the run.
+        tasks: Its tasks.
+        keep: Whether to leave data.json, and dropped.txt if examples were left out, in
+            the workdir.
+    """
+    if not hasattr(plan.recipe, "about"):
+        return
+    found = plan.recipe.about(plan.config, tasks)
+    print(summary.text(found), flush=True)
+    if keep:
+        plan.workdir.write("data.json", found)
+        if found["dropped"]:
+            lines = summary.dropped_lines(found)
+            (plan.workdir / "dropped.txt").write_text(lines, encoding="utf-8")
+
+
+def _name(recipe: str, dataset: str | None) -> str:
+    """Returns the name of a run without a workdir: of its data, or its recipe."""
+    if dataset and ":" in dataset:
+        path = pathlib.Path(os.path.abspath(dataset.partition(":")[2]))
+        return path.stem if path.is_file() else path.name
+    if dataset:
+        return dataset.replace("/", "_")
+    return os.path.basename(recipe).removesuffix(".py")
