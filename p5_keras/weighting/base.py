@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -93,7 +92,7 @@ class Weighting:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Weighting":
         """Makes the weighting of `get_config()` again."""
-        return cls(**keras.saving.deserialize_keras_object(config))
+        return cls(**config)
 
 
 @dataclass(frozen=True, kw_only=True)

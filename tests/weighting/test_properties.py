@@ -127,7 +127,19 @@ def test_state_keeps_its_form_and_nothing_is_traced_twice(method, weigh, jacobia
     }
 
 
-@every(ALL)
+SLOW_IN_XLA = (w.CAGrad, w.DualProj, w.FairGrad, w.UPGrad)
+#: XLA's eigenvectors are good to some 1e-5, float64 or not.
+EIGEN = (w.AlignedMTL, w.IMTLG, w.ConFIG)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(m, marks=[pytest.mark.slow] * isinstance(m, SLOW_IN_XLA))
+        for m in {type(m): m for m in ALL}.values()
+    ],
+    ids=name,
+)
 def test_xla_compiles_it(method, weigh, jacobian):
     rows = jacobian(3, 5, spread=1.0, conflict=0.9)
     call = tf.function(method.step, jit_compile=True)
@@ -136,7 +148,8 @@ def test_xla_compiles_it(method, weigh, jacobian):
         assert np.isfinite(found).all() and found.sum() > 0
         return
     expected, memory = weigh(method, rows @ rows.T, losses_of(3))
-    np.testing.assert_allclose(found, expected, 1e-6)
+    tolerance = 1e-4 if isinstance(method, EIGEN) else 1e-6
+    np.testing.assert_allclose(found, expected, tolerance)
     for key, value in memory.items():
         np.testing.assert_allclose(state[key], value, 1e-5, 1e-7)
 
@@ -270,16 +283,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("case", CASES)
 @every(GRAM)
-def test_degenerate_gradients_give_finite_weights(method, case, dtype, weigh):
-    rows = CASES[case]
-    weights, state = weigh(method, (rows @ rows.T).astype(dtype))
-    assert weights.dtype == dtype
-    assert np.isfinite(weights).all()
-    assert all(np.isfinite(v).all() for v in state.values())
-    if method.rescale == "tasks":
-        np.testing.assert_allclose(np.abs(weights).sum(), len(rows), 1e-5)
+def test_degenerate_gradients_give_finite_weights(method, dtype, weigh):
+    calls = {}
+    for case, rows in CASES.items():
+        call = calls.setdefault(len(rows), tf.function(method.step))
+        weights, state = weigh(method, (rows @ rows.T).astype(dtype), call=call)
+        assert weights.dtype == dtype, case
+        assert np.isfinite(weights).all(), case
+        assert all(np.isfinite(v).all() for v in state.values()), case
+        if method.rescale == "tasks":
+            total = np.abs(weights).sum()
+            np.testing.assert_allclose(total, len(rows), 1e-5, err_msg=case)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -321,7 +336,7 @@ def test_scale_of_the_losses_is_ignored_where_that_is_claimed(method, weigh, jac
     rows, scale = jacobian(4, 6, 0.5, 0.5), np.array([0.01, 1.0, 7.0, 100.0])
     state = again = None
     for step in range(3):
-        losses = losses_of(4) * (1 + np.arange(4)) ** -step
+        losses = losses_of(4) * (1.0 + np.arange(4)) ** -step
         kwargs = {"step": step, "epoch": step}
         weights, state = weigh(method, rows @ rows.T, losses, state=state, **kwargs)
         scaled = rows * scale[:, None]
@@ -334,12 +349,13 @@ def test_scale_of_the_losses_is_ignored_where_that_is_claimed(method, weigh, jac
 
 
 @pytest.mark.parametrize("spread", [0.0, 3.0])
-@pytest.mark.parametrize(("count", "size"), [(2, 5), (3, 4), (11, 12), (40, 60)])
+@pytest.mark.parametrize(("count", "size"), [(2, 5), (3, 6), (11, 30), (40, 90)])
 @every(PEACEFUL)
 def test_no_loss_increases(method, count, size, spread, weigh, jacobian):
+    call = tf.function(method.step)
     for seed in range(3):
         rows = jacobian(count, size, spread, 0.9, seed)
-        weights, _ = weigh(method, rows @ rows.T)
+        weights, _ = weigh(method, rows @ rows.T, call=call)
         update = weights @ rows
         gains = rows @ update / np.linalg.norm(rows, axis=1)
         assert gains.min() >= -1e-6 * np.abs(gains).max()
