@@ -57,7 +57,7 @@ def test_weights_are_1(weigh):
 def test_several_features_are_drawn_apart():
     g = np.stack([np.ones((1, 99)), -np.ones((1, 99))]).astype("float32")
     z = np.ones((1, 99), "float32")
-    one, two = GradDrop().combine([z, z], [g, g], tf.fill(2, True), SEED)
+    one, two = GradDrop().combine([z, z], [g, g], tf.fill([2], True), SEED)
     assert (one.numpy() != two.numpy()).any()
 
 
@@ -72,7 +72,7 @@ def test_replicas_choose_the_same_signs(two_replicas):
         return combine_parts(tf.constant(z)[half], tf.constant(g)[:, half])
 
     def combine_parts(z, g):
-        return GradDrop().combine([z], [g], tf.fill(2, True), SEED)[0]
+        return GradDrop().combine([z], [g], tf.fill([2], True), SEED)[0]
 
     @tf.function
     def run():

@@ -39,8 +39,8 @@ def plain(method, **fields):
         (plain(w.PCGrad), CONFLICT, [2, 1.25]),
         (plain(w.GradVac), CONFLICT, [2, 1.25]),
         (plain(w.UPGrad), CONFLICT, [2, 1.25]),
-        # The mean has products 0 and 1.5; then −½ and 3½, cured by g₁ / 2.
-        (plain(w.DualProj), CONFLICT, [0.5, 0.5]),
+        # The mean has products ½ and 1½; then −½ and 3½, cured by g₁ / 2.
+        (plain(w.DualProj), np.array([[2.0, -1], [-1, 4]]), [0.5, 0.5]),
         (plain(w.DualProj), np.array([[1.0, -2], [-2, 9]]), [1, 0.5]),
         # In proportion to 1 / length, whatever the angle is.
         (plain(w.IMTLG), np.array([[4.0, 1], [1, 1]]), [1 / 3, 2 / 3]),
@@ -74,9 +74,10 @@ def test_by_hand(method, gram, expected, weigh):
 
 
 def test_mgda_in_units_of_the_losses(weigh):
-    # Gradients over losses have lengths 1 and 1; then 1/2 and 1/3 of those.
+    # Over the losses lengths are 1 and 1, so α is (1, 1) / 2; over both they are 1/2
+    # and 1/3, so α is (4, 9) / 13. The weights are α / c, here scaled to a sum of 1.
     gram, losses = np.diag([4.0, 9]), [2.0, 3.0]
-    for normalize, expected in (("loss", [0.6, 0.4]), ("loss+", [0.6, 0.4])):
+    for normalize, expected in (("loss", [0.6, 0.4]), ("loss+", [0.5, 0.5])):
         weights, _ = weigh(plain(w.MGDA, normalize=normalize), gram, losses)
         np.testing.assert_allclose(weights, expected, 1e-6, err_msg=normalize)
 
@@ -208,7 +209,7 @@ def test_cagrad_of_two_tasks_by_search(weigh):
         point = np.array([first, 1 - first])
         return point @ mean + c * length * np.sqrt(point @ gram @ point)
 
-    best = minimize_scalar(cost, (0, 1), (0, 1), "bounded", options={"xatol": 1e-10}).x
+    best = minimize_scalar(cost, bounds=(0, 1), options={"xatol": 1e-10}).x
     point = np.array([best, 1 - best])
     expected = 0.5 + c * length * point / np.sqrt(point @ gram @ point)
     weights, _ = weigh(plain(w.CAGrad, c=c, divisor=0), gram)
