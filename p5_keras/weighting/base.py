@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from p5_keras.weighting.unit_gram import finite_gram
+
 Tensor = Any
 State = dict[str, Tensor]
 
@@ -164,6 +166,7 @@ class GramWeighting(Weighting):
         state: State,
     ) -> tuple[Tensor, State]:
         """Solves, and scales the weights as `rescale` says."""
+        gram = finite_gram(gram, present)
         weights, state = self.solve(gram, losses, present, clock, seed, state)
         return rescaled(weights, gram, present, self.rescale), state
 

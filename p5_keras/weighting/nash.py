@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor, length
 from p5_keras.weighting.newton import balanced
-from p5_keras.weighting.unit_gram import finite_gram, ridge, unit_gram
+from p5_keras.weighting.unit_gram import ridge, unit_gram
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -61,6 +61,6 @@ class NashMTL(GramWeighting):
         )
         beta = balanced(matrix, tf.ones_like(unit.norms), 1.0, unit.alive)
         weights = unit.weights(beta, present)
-        found = length(weights, finite_gram(gram, present))
+        found = length(weights, gram)
         longest = tf.maximum(found / self.max_norm, 1)
         return weights / longest, state

@@ -38,7 +38,6 @@ GRAM = [
     w.PCGrad(),
     w.GradVac(),
     w.CAGrad(),
-    w.CAGrad(c=0.0),
     w.CAGrad(c=2.0, divisor=2, rescale="none"),
     w.IMTLG(),
     w.NashMTL(),
@@ -298,7 +297,7 @@ def test_degenerate_gradients_give_finite_weights(method, dtype, weigh):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("count", [2, 7, 40])
+@pytest.mark.parametrize("count", [2, 40])
 @every(GRAM)
 def test_any_number_of_tasks_with_norms_over_six_decades(
     method, count, dtype, weigh, jacobian
@@ -322,10 +321,6 @@ def test_losses_that_are_0_or_huge_give_finite_weights(method, weigh):
 
 @every(GRAM)
 def test_a_gradient_that_is_not_finite_does_not_reach_the_others(method, weigh):
-    if isinstance(method, (w.GradNorm, w.CosineGate)) or "loss" in getattr(
-        method, "normalize", ""
-    ):
-        pytest.skip("has no solve to protect")
     gram = np.array([[1.0, np.nan, 0.2], [np.nan, np.inf, np.nan], [0.2, np.nan, 1]])
     weights, _ = weigh(method, gram)
     assert np.isfinite(weights).all()
