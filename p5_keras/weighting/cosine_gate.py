@@ -42,6 +42,8 @@ class CosineGate(GramWeighting):
             ValueError: One is out of range.
         """
         super().__post_init__()
+        if isinstance(self.primary, list):  # As JSON gives it back.
+            object.__setattr__(self, "primary", tuple(self.primary))
         if self.form not in FORMS:
             raise ValueError(
                 f"`form` must be one of {FORMS}. Received: form={self.form!r}"
@@ -81,5 +83,5 @@ class CosineGate(GramWeighting):
         else:
             cosine = tf.math.divide_no_nan(products, norms * tf.sqrt(square))
             gate = tf.clip_by_value(cosine, 0, 1)
-        gate = tf.where(tf.logical_or(state["primary"], square <= 0), 1, gate)
-        return tf.where(present, gate, 0), state
+        gated = tf.logical_not(tf.logical_or(state["primary"], square <= 0))
+        return tf.where(present, tf.where(gated, gate, 1), 0), state

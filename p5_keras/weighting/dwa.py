@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -27,8 +26,6 @@ class DWA(Weighting):
         Liu, Johns and Davison, "End-to-end multi-task learning with attention", CVPR
         2019.
     """
-
-    ignores_scale: ClassVar[bool] = True
 
     temperature: float = 2.0
 
@@ -58,8 +55,8 @@ class DWA(Weighting):
         weights = sum_to_tasks(softmax(ratio / self.temperature, present), present)
         more = tf.where(present, tf.cast(losses, tf.float32), 0)
         state = {
-            "sum": tf.where(full, 0, state["sum"]) + more,
-            "count": tf.where(full, 0, state["count"]) + tf.cast(present, tf.float32),
+            "sum": tf.where(full, 0.0, state["sum"]) + more,
+            "count": tf.where(full, 0.0, state["count"]) + tf.cast(present, tf.float32),
             "last": last,
             "before": before,
             "epochs": epochs,
