@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor
-from p5_keras.weighting.interior import minimum
-from p5_keras.weighting.unit_gram import unit_gram
+from p5_keras.weighting.interior import quadratic
+from p5_keras.weighting.unit_gram import ridge, unit_gram
 
-#: Keeps the length of g_w, squared and in units of the shortest gradient, from 0.
-SMOOTH = 1e-12
+
+#: Iterations; the ball takes some more than a plain program.
+STEPS = 20
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -59,7 +60,7 @@ class CAGrad(GramWeighting):
     ) -> tuple[Tensor, State]:
         """Solves the dual problem over the simplex."""
         unit = unit_gram(gram, present)
-        matrix = unit.cosines
+        matrix, tiny = unit.cosines, ridge(gram.dtype) ** 2
         count = tf.maximum(tf.reduce_sum(tf.cast(present, gram.dtype)), 1)
         norms = tf.where(unit.alive, unit.norms, 0)
         mean = norms / count
@@ -67,20 +68,21 @@ class CAGrad(GramWeighting):
         radius = tf.sqrt(tf.maximum(tf.tensordot(mean, pull, 1), 0))
         pull = tf.math.divide_no_nan(pull, radius)
 
-        # The objective has degree 1, so gradients may be put in units of the mean's
-        # length, and w in units of unit gradients.
-        def curve(y: Tensor) -> tuple[Tensor, Tensor]:
-            along = tf.linalg.matvec(matrix, y)
-            size = tf.sqrt(tf.maximum(tf.tensordot(y, along, 1), 0) + SMOOTH)
-            along /= size
-            bent = (matrix - along[:, None] * along[None, :]) / size
-            return pull + self.c * along, self.c * bent
+        # In unit gradients, d = g₀ + u with u ≥ 0 is the shortest change that gives
+        # every task a gain of ν; ν is as large as the ball about g₀ allows.
+        def close(u: Tensor, change: Tensor) -> Tensor:
+            along = tf.linalg.matvec(matrix, change)
+            square = tf.maximum(tf.tensordot(change, along, 1), tiny)
+            half = tf.tensordot(u, along, 1)
+            over = tf.tensordot(u, tf.linalg.matvec(matrix, u), 1) - self.c**2
+            root = tf.sqrt(tf.maximum(half**2 - square * over, 0))
+            return (root - half)[None] / square
 
         top = tf.reduce_max(norms)
         least = tf.reduce_min(tf.where(unit.alive, norms, top))
-        y = minimum(curve, tf.zeros_like(norms), unit.alive, least / unit.norms)
-        square = tf.tensordot(y, tf.linalg.matvec(matrix, y), 1)
-        more = y * tf.math.rsqrt(tf.maximum(square, 0) + SMOOTH)
+        u = quadratic(matrix, -pull, unit.alive, least / unit.norms, close, STEPS)
+        square = tf.tensordot(u, tf.linalg.matvec(matrix, u), 1)
+        more = u * tf.math.rsqrt(tf.maximum(square, tiny))
         divisor = (1.0, 1 + self.c**2, 1 + self.c)[self.divisor]
         units = (mean + self.c * radius * more) / divisor
         return unit.weights(units, present), state

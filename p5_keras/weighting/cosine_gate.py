@@ -81,5 +81,5 @@ class CosineGate(GramWeighting):
         else:
             cosine = tf.math.divide_no_nan(products, norms * tf.sqrt(square))
             gate = tf.clip_by_value(cosine, 0, 1)
-        gate = tf.where(tf.logical_or(state["primary"], square <= 0), 1, gate)
-        return tf.where(present, gate, 0), state
+        gated = tf.logical_not(tf.logical_or(state["primary"], square <= 0))
+        return tf.where(present, tf.where(gated, gate, 1), 0), state

@@ -58,8 +58,8 @@ class DWA(Weighting):
         weights = sum_to_tasks(softmax(ratio / self.temperature, present), present)
         more = tf.where(present, tf.cast(losses, tf.float32), 0)
         state = {
-            "sum": tf.where(full, 0, state["sum"]) + more,
-            "count": tf.where(full, 0, state["count"]) + tf.cast(present, tf.float32),
+            "sum": tf.where(full, 0.0, state["sum"]) + more,
+            "count": tf.where(full, 0.0, state["count"]) + tf.cast(present, tf.float32),
             "last": last,
             "before": before,
             "epochs": epochs,

@@ -7,10 +7,7 @@ import tensorflow as tf
 
 from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor
 from p5_keras.weighting.newton import balanced
-from p5_keras.weighting.unit_gram import unit_gram
-
-#: Makes a solution exist where the gradients can be combined to 0.
-NEVER = 1e-6
+from p5_keras.weighting.unit_gram import ridge, unit_gram
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -60,7 +57,10 @@ class FairGrad(GramWeighting):
         # Q β = q ∘ β^(−power) with q for the diagonal of Q.
         k = tf.where(unit.alive, unit.norms / top, 1) ** (-2 / (1 + power))
         q = k ** (1 - power)
-        matrix = unit.cosines + NEVER * tf.eye(tf.shape(gram)[0], dtype=gram.dtype)
+        # The ridge makes a solution exist where gradients can be combined to 0.
+        matrix = unit.cosines + ridge(gram.dtype) * tf.eye(
+            tf.shape(gram)[0], dtype=gram.dtype
+        )
         matrix *= tf.sqrt(q[:, None] * q[None, :])
         beta = balanced(matrix, q, power, unit.alive)
         weights = unit.weights(beta * k * unit.norms, present)

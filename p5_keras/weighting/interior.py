@@ -1,4 +1,4 @@
-"""Convex programs over the tasks, by an interior-point method of fixed length."""
+"""Quadratic programs over the tasks, by an interior-point method of fixed length."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,50 +10,31 @@ from p5_keras.weighting.unit_gram import ridge
 Tensor = Any
 
 #: Iterations; each gains a digit or more.
-STEPS = 18
+STEPS = 12
 
 
 def quadratic(
-    matrix: Tensor, slope: Tensor, alive: Tensor, total: Tensor | None = None
+    matrix: Tensor,
+    slope: Tensor,
+    alive: Tensor,
+    side: Tensor | None = None,
+    close: Callable[[Tensor, Tensor], Tensor] | None = None,
+    steps: int = STEPS,
 ) -> Tensor:
-    """Minimises ½ zᵀQz − bᵀz over z ≥ 0, and over aᵀz = 1 if a is given.
+    """Minimises ½ zᵀQz − bᵀz over z ≥ 0, under a further condition if one is given.
 
-    Several programs with one Q are solved at once.
+    Mehrotra's predictor and corrector on Qz − b − νa = s, z ∘ s = 0, z, s ≥ 0. Without
+    a condition ν is 0. With one it is what fulfils the condition, in each step on the
+    line on which z moves with ν. Several programs with one Q are solved at once.
 
     Args:
         matrix: `(tasks, tasks)` Q, positive semi-definite, with a diagonal about 1;
             rows of tasks that are not alive are those of the identity.
         slope: `(..., tasks)` b of each program.
         alive: `(tasks,)` which variables there are; the others are 0.
-        total: `(tasks,)` a, positive, or `None`.
-
-    Returns:
-        `(..., tasks)` z of each program.
-    """
-
-    def curve(z: Tensor) -> tuple[Tensor, Tensor]:
-        return tf.einsum("ij,...j->...i", matrix, z) - slope, matrix
-
-    return minimum(curve, slope, alive, total)
-
-
-def minimum(
-    curve: Callable[[Tensor], tuple[Tensor, Tensor]],
-    like: Tensor,
-    alive: Tensor,
-    total: Tensor | None = None,
-) -> Tensor:
-    """Minimises a convex function f over z ≥ 0, and over aᵀz = 1 if a is given.
-
-    Mehrotra's predictor and corrector on the conditions ∇f(z) − νa = s, z ∘ s = 0,
-    z, s ≥ 0.
-
-    Args:
-        curve: From z, `(..., tasks)`, to the gradient, and the second derivatives
-            `(..., tasks, tasks)` or a matrix that broadcasts to that.
-        like: A tensor of the shape and type of z.
-        alive: `(tasks,)` which variables there are; the others are 0.
-        total: `(tasks,)` a, positive, or `None`.
+        side: `(tasks,)` a.
+        close: From z and dz / dν to the change of ν that fulfils the condition.
+        steps: Iterations.
 
     Returns:
         `(..., tasks)` z of each program.
@@ -62,10 +43,10 @@ def minimum(
         Mehrotra, "On the implementation of a primal-dual interior point method",
         SIAM Journal on Optimization 1992.
     """
-    dtype, tiny = like.dtype, ridge(like.dtype) ** 2
+    dtype, tiny = matrix.dtype, ridge(matrix.dtype) ** 2
     mask = tf.cast(alive, dtype)
     count = tf.maximum(tf.reduce_sum(mask), 1)
-    a = mask if total is None else total * mask
+    a = tf.zeros_like(mask) if side is None else side * mask
 
     def gap(z: Tensor, s: Tensor) -> Tensor:
         return tf.reduce_sum(z * s * mask, -1, keepdims=True) / count
@@ -76,23 +57,22 @@ def minimum(
         return tf.reduce_min(ratio, -1, keepdims=True)
 
     def iterate(step: Tensor, z: Tensor, s: Tensor, nu: Tensor) -> tuple[Tensor, ...]:
-        slope, bend = curve(z)
-        factor = tf.linalg.cholesky(bend + tf.linalg.diag(s / z + ridge(dtype)))
+        factor = tf.linalg.cholesky(matrix + tf.linalg.diag(s / z + ridge(dtype)))
+        target = slope + nu * a - tf.einsum("ij,...j->...i", matrix, z)
         mu = gap(z, s)
 
         def solve(values: Tensor) -> Tensor:
             return tf.linalg.cholesky_solve(factor, values[..., None])[..., 0]
 
+        lift = a if close is None else solve(tf.broadcast_to(a, tf.shape(z)))
+
         def direction(extra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            dz = solve(mask * (nu * a - slope + extra / z))
-            dnu = tf.zeros_like(nu)
-            if total is not None:
-                short = 1 - tf.reduce_sum(a * (z + dz), -1, keepdims=True)
-                dnu = short / tf.reduce_sum(a * lift, -1, keepdims=True)
+            dz, dnu = solve(mask * (target + extra / z)), tf.zeros_like(nu)
+            if close is not None:
+                dnu = close(z + dz, lift)
                 dz += lift * dnu
             return dz, mask * ((extra - s * dz) / z - s), dnu
 
-        lift = solve(tf.broadcast_to(a, tf.shape(z))) if total is not None else a
         dz, ds, _ = direction(tf.zeros_like(z))
         far = tf.minimum(tf.minimum(room(z, dz), room(s, ds)), 1)
         after = gap(z + far * dz, s + far * ds)
@@ -103,10 +83,7 @@ def minimum(
         s = tf.maximum(s + far * ds, tiny)
         return step + 1, z, s, nu + far * dnu
 
-    z = tf.ones_like(like)
-    if total is not None:
-        z /= tf.maximum(tf.reduce_sum(a), tiny)
-    z = tf.where(alive, z, 1)
-    start = (0, z, tf.ones_like(z), tf.zeros_like(z[..., :1]))
-    _, z, _, _ = tf.while_loop(lambda step, *_: step < STEPS, iterate, start)
+    ones = tf.ones_like(slope)
+    start = (0, ones, ones, tf.zeros_like(slope[..., :1]))
+    _, z, _, _ = tf.while_loop(lambda step, *_: step < steps, iterate, start)
     return z * mask

@@ -8,10 +8,7 @@ import tensorflow as tf
 
 from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor, length
 from p5_keras.weighting.newton import balanced
-from p5_keras.weighting.unit_gram import unit_gram
-
-#: Makes a bargain exist where the gradients can be combined to 0.
-NEVER = 1e-6
+from p5_keras.weighting.unit_gram import ridge, unit_gram
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -58,7 +55,10 @@ class NashMTL(GramWeighting):
     ) -> tuple[Tensor, State]:
         """Solves the problem."""
         unit = unit_gram(gram, present)
-        matrix = unit.cosines + NEVER * tf.eye(tf.shape(gram)[0], dtype=gram.dtype)
+        # The ridge makes a solution exist where gradients can be combined to 0.
+        matrix = unit.cosines + ridge(gram.dtype) * tf.eye(
+            tf.shape(gram)[0], dtype=gram.dtype
+        )
         beta = balanced(matrix, tf.ones_like(unit.norms), 1.0, unit.alive)
         weights = unit.weights(beta, present)
         longest = tf.maximum(length(weights, gram) / self.max_norm, 1)
