@@ -31,14 +31,6 @@ from p5_keras.weighting.base import Clock, GramWeighting, Weighting
 from p5_keras.weighting.masked import adam
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("methods", [], "Names from `p5_keras.weighting`; all if empty.")
-flags.DEFINE_string("starts", "-8.5,7.5;0,0;9,9;-7.5,-0.5;9,-1", "x1,x2;x1,x2;…")
-flags.DEFINE_list("scale", ["0.1", "1"], "Factors s of the first loss.")
-flags.DEFINE_integer("steps", 35_000, "Steps of Adam.")
-flags.DEFINE_float("learning_rate", 1e-3, "Of Adam.")
-flags.DEFINE_integer("seed", 0, "Of the methods that draw.")
-flags.DEFINE_integer("jobs", 2, "Methods that run at once.")
-flags.DEFINE_string("plot", "runs/toy/toy.png", "Picture of the paths.")
 
 Tensor = Any
 #: FAMO's paper runs this problem without weight decay.
@@ -83,29 +75,44 @@ def jacobian(points: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def direction(
-    method: Weighting, values: Tensor, rows: Tensor, clock: Clock, state: Any
+    method: Weighting,
+    values: Tensor,
+    rows: Tensor,
+    clock: Clock,
+    seed: int,
+    state: Any,
 ) -> tuple[Tensor, Any]:
     """Returns the update of one run, as the model's training step makes it."""
     present = tf.ones(len(TASKS), tf.bool)
-    seed = tf.stack([tf.constant(FLAGS.seed, tf.int64), clock.step])
+    seeds = tf.stack([tf.constant(seed, tf.int64), clock.step])
     if isinstance(method, weighting.GradDrop):
         ones = tf.ones_like(rows[0])[None]
-        return method.combine([ones], [rows[:, None]], present, seed)[0][0], state
+        return method.combine([ones], [rows[:, None]], present, seeds)[0][0], state
     needs = isinstance(method, GramWeighting)
     gram = tf.matmul(rows, rows, transpose_b=True) if needs else None
-    weights, new = method.step(values, gram, present, clock, seed, state)
+    weights, new = method.step(values, gram, present, clock, seeds, state)
     # `vectorized_map` fails on a result that is a tensor from outside, as the epoch is.
     state = {**state, **{name: tf.identity(value) for name, value in new.items()}}
     return tf.linalg.matvec(rows, weights, transpose_a=True), state
 
 
-def paths(method: Weighting, starts: np.ndarray, scales: np.ndarray) -> np.ndarray:
+def paths(
+    method: Weighting,
+    starts: np.ndarray,
+    scales: np.ndarray,
+    steps: int = 35_000,
+    rate: float = 1e-3,
+    seed: int = 0,
+) -> np.ndarray:
     """Runs a method from all starts at once.
 
     Args:
         method: The method.
         starts: `(runs, 2)`.
         scales: `(runs,)` s of each run.
+        steps: Steps of Adam.
+        rate: Adam's learning rate.
+        seed: Of a method that draws.
 
     Returns:
         `(points, runs, 2)` every 350th point, the first and the last.
@@ -120,10 +127,9 @@ def paths(method: Weighting, starts: np.ndarray, scales: np.ndarray) -> np.ndarr
         clock = Clock(step, step // STRIDE)
 
         def one(run: Any) -> Any:
-            return direction(method, *run[:2], clock, run[2])
+            return direction(method, *run[:2], clock, seed, run[2])
 
         update, own = tf.vectorized_map(one, (values - least, rows, own))
-        rate = FLAGS.learning_rate
         points, memory = adam(points, update, moved, rate, memory)
         return step + 1, points, own, memory
 
@@ -139,8 +145,8 @@ def paths(method: Weighting, starts: np.ndarray, scales: np.ndarray) -> np.ndarr
     memory = {name: zero for name in ("adam_mean", "adam_square", "adam_steps")}
     state = (tf.constant(0, tf.int64), tf.constant(starts), own, memory)
     found = [np.array(starts)]
-    while (done := int(state[0])) < FLAGS.steps:
-        last = tf.constant(min(done + STRIDE, FLAGS.steps), tf.int64)
+    while (done := int(state[0])) < steps:
+        last = tf.constant(min(done + STRIDE, steps), tf.int64)
         state = advance(state[0], last, *state[1:])
         found.append(state[1].numpy())
     return np.stack(found)
@@ -228,9 +234,13 @@ def main(argv: list[str]) -> None:
     shape = (-1, len(scales), *starts.shape)
     runs = (np.tile(starts, (len(scales), 1)), np.repeat(scales, len(starts)))
     begun = time.perf_counter()
+    settings = (FLAGS.steps, FLAGS.learning_rate, FLAGS.seed)
+
+    def run(method: Weighting) -> np.ndarray:
+        return paths(method, *runs, *settings).reshape(shape)
+
     with concurrent.futures.ThreadPoolExecutor(FLAGS.jobs) as pool:
-        each = pool.map(lambda method: paths(method, *runs).reshape(shape), methods)
-        found = dict(zip(names, each, strict=True))
+        found = dict(zip(names, pool.map(run, methods), strict=True))
     cells = " | ".join(f"s = {scale:g}" for scale in scales)
     print(f"| method | {cells} | starts that do not reach it, and where they end |")
     print("|---" * (len(scales) + 2) + "|")
@@ -250,5 +260,18 @@ def main(argv: list[str]) -> None:
     print(f"Paths: {FLAGS.plot}")
 
 
+def define_flags() -> None:
+    """Defines the flags: not on import, which a test does beside other programs."""
+    flags.DEFINE_list("methods", [], "Names from `p5_keras.weighting`; all if empty.")
+    flags.DEFINE_string("starts", "-8.5,7.5;0,0;9,9;-7.5,-0.5;9,-1", "x1,x2;x1,x2;…")
+    flags.DEFINE_list("scale", ["0.1", "1"], "Factors s of the first loss.")
+    flags.DEFINE_integer("steps", 35_000, "Steps of Adam.")
+    flags.DEFINE_float("learning_rate", 1e-3, "Of Adam.")
+    flags.DEFINE_integer("seed", 0, "Of the methods that draw.")
+    flags.DEFINE_integer("jobs", 2, "Methods that run at once.")
+    flags.DEFINE_string("plot", "runs/toy/toy.png", "Picture of the paths.")
+
+
 if __name__ == "__main__":
+    define_flags()
     app.run(main)
