@@ -30,7 +30,7 @@ class Parts:
 
     def __call__(self, x: Any, tape: tf.GradientTape) -> tuple[Any, Cut]:
         """Returns the outputs, and what the gradients of the features need."""
-        features = list(self.trunk(x, training=True))
+        features = tf.nest.flatten(self.trunk(x, training=True))
         leaves = [tf.stop_gradient(feature) for feature in features]
         for leaf in leaves:
             tape.watch(leaf)
