@@ -9,7 +9,8 @@ The network has six 3x3 convolutions of 32 to 128 channels with batch normalisat
 32x32 pictures, and one classifier a task; "small" is a dense network on vectors. Pairs
 are interleaved in one run, so a machine that slows down slows both sides. `--set`
 changes a parameter of the methods that have it. `--solve` times `step()` alone, with
-Gram matrices of random gradients. `--torchjd` does the same for TorchJD on the same
+Gram matrices of random gradients: the shortest of 100 calls, and the median, which
+other work on the machine lengthens. `--torchjd` does the same for TorchJD on the same
 network in PyTorch, against PyTorch's own plain step, where both are installed.
 """
 
@@ -149,22 +150,25 @@ def main(argv: list[str]) -> None:
     if FLAGS.torchjd:
         import torchjd_cost
 
-        names, prepare = FLAGS.methods or torchjd_cost.METHODS, torchjd_cost.sides
-    else:
-        names, prepare = FLAGS.methods or all_methods(), ours
+        names = FLAGS.methods or torchjd_cost.METHODS
+        convolutions = CONVOLUTIONS if FLAGS.network == "conv" else ()
     columns = [f"T = {count}" for count in counts]
     print(f"| method | {' | '.join(columns)} |\n|---{'|---' * len(counts)}|")
     plain: dict[int, list[float]] = {count: [] for count in counts}
     for name in names:
         cells = []
         for count in counts:
-            method = name if FLAGS.torchjd else make(name)
+            method = None if FLAGS.torchjd else make(name)
             if FLAGS.solve:
                 if isinstance(method, GramWeighting):
-                    middle, low, high = interval(solve_time(count, method))
-                    cells.append(f"{middle:.2f} ms ({low:.2f} to {high:.2f})")
+                    found = solve_time(count, method)
+                    cells.append(f"{found.min():.2f} ({np.median(found):.2f}) ms")
                 continue
-            sides, length = prepare(count, method)
+            if method is None:
+                settings = (convolutions, CLASSES, FLAGS.threads)
+                sides, length = torchjd_cost.sides(name, batch(count), *settings), 1
+            else:
+                sides, length = ours(count, method)
             times = seconds(sides, FLAGS.pairs) / length
             plain[count].append(1e3 * float(np.median(times[1])))
             ratio, low, high = interval(times[0] / times[1])
@@ -175,6 +179,8 @@ def main(argv: list[str]) -> None:
     for count, found in plain.items():
         if found:
             print(f"\nPlain step, T = {count}: {np.median(found):.1f} ms (median).")
+    if FLAGS.solve:
+        return
     print(
         f"\n{FLAGS.pairs} pairs, batch {FLAGS.batch_size}, {FLAGS.threads} threads, "
         f"network {FLAGS.network}, set {FLAGS.set}."
