@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
+
+from p5_keras.weighting.unit_gram import finite_gram
 
 Tensor = Any
 State = dict[str, Tensor]
@@ -93,7 +94,7 @@ class Weighting:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Weighting":
         """Makes the weighting of `get_config()` again."""
-        return cls(**keras.saving.deserialize_keras_object(config))
+        return cls(**config)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,7 @@ class GramWeighting(Weighting):
         state: State,
     ) -> tuple[Tensor, State]:
         """Solves, and scales the weights as `rescale` says."""
+        gram = finite_gram(gram, present)
         weights, state = self.solve(gram, losses, present, clock, seed, state)
         return rescaled(weights, gram, present, self.rescale), state
 

@@ -9,7 +9,6 @@ from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor
 from p5_keras.weighting.interior import quadratic
 from p5_keras.weighting.unit_gram import ridge, unit_gram
 
-
 #: Iterations; the ball takes some more than a plain program.
 STEPS = 20
 

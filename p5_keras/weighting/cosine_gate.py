@@ -42,6 +42,8 @@ class CosineGate(GramWeighting):
             ValueError: One is out of range.
         """
         super().__post_init__()
+        if isinstance(self.primary, list):  # As JSON gives it back.
+            object.__setattr__(self, "primary", tuple(self.primary))
         if self.form not in FORMS:
             raise ValueError(
                 f"`form` must be one of {FORMS}. Received: form={self.form!r}"

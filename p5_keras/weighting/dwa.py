@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import keras
 import numpy as np
@@ -27,8 +26,6 @@ class DWA(Weighting):
         Liu, Johns and Davison, "End-to-end multi-task learning with attention", CVPR
         2019.
     """
-
-    ignores_scale: ClassVar[bool] = True
 
     temperature: float = 2.0
 

@@ -46,6 +46,8 @@ class GradDrop(Weighting):
         Raises:
             ValueError: One is out of range.
         """
+        if isinstance(self.leak, list):  # As JSON gives it back.
+            object.__setattr__(self, "leak", tuple(self.leak))
         leaks = (self.leak,) if isinstance(self.leak, (int, float)) else self.leak
         if not all(0 <= leak <= 1 for leak in leaks):
             raise ValueError(f"`leak` must be from 0 to 1. Received: leak={self.leak}")

@@ -48,4 +48,6 @@ class IMTLG(GramWeighting):
         total = tf.abs(tf.reduce_sum(weights))
         size = tf.reduce_sum(tf.abs(weights))
         # A sum near 0 would give an endless update.
-        return weights / tf.maximum(total, CANCELLED * size), state
+        return tf.math.divide_no_nan(
+            weights, tf.maximum(total, CANCELLED * size)
+        ), state

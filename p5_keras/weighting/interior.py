@@ -69,7 +69,7 @@ def quadratic(
         def direction(extra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             dz, dnu = solve(mask * (target + extra / z)), tf.zeros_like(nu)
             if close is not None:
-                dnu = close(z + dz, lift)
+                dnu = close(mask * (z + dz), lift)
                 dz += lift * dnu
             return dz, mask * ((extra - s * dz) / z - s), dnu
 

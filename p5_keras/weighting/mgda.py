@@ -77,7 +77,6 @@ class MGDA(GramWeighting):
         def close(y: Tensor, change: Tensor) -> Tensor:
             return (1 - tf.reduce_sum(total * y)) / tf.reduce_sum(total * change)
 
-        total = tf.where(present, total, 0)
         y = quadratic(unit.cosines, tf.zeros_like(norms), present, total, close)
         weights = tf.where(present, y * total / divisor, 0)
         return tf.math.divide_no_nan(weights, tf.reduce_sum(weights)), state

@@ -61,5 +61,6 @@ class NashMTL(GramWeighting):
         )
         beta = balanced(matrix, tf.ones_like(unit.norms), 1.0, unit.alive)
         weights = unit.weights(beta, present)
-        longest = tf.maximum(length(weights, gram) / self.max_norm, 1)
+        found = length(weights, gram)
+        longest = tf.maximum(found / self.max_norm, 1)
         return weights / longest, state

@@ -29,12 +29,15 @@ class UnitGram(NamedTuple):
     def weights(self, units: Tensor, present: Tensor) -> Tensor:
         """Makes weights of gradients out of weights of unit gradients.
 
-        When no task has a weight, all present ones get 1: the update is 0 anyway, and
-        what else hangs on the weights goes on.
+        Units that are all 0 are taken for all 1, as they arise where unit gradients
+        add up to 0. When no gradient is alive, all present tasks get 1: the update is
+        0 anyway, and what else hangs on the weights goes on.
         """
+        some = tf.reduce_any(tf.logical_and(self.alive, tf.not_equal(units, 0)))
+        units = tf.where(some, units, 1)
         found = tf.where(self.alive, units / self.norms, 0)
-        some = tf.reduce_any(tf.not_equal(found, 0))
-        return tf.where(some, found, tf.cast(present, found.dtype))
+        any_alive = tf.reduce_any(self.alive)
+        return tf.where(any_alive, found, tf.cast(present, found.dtype))
 
 
 def finite_gram(gram: Tensor, present: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class UPGrad(GramWeighting):
         unit = unit_gram(gram, present)
         # In unit gradients, the projection of row k is e_k + z with the least length.
         more = quadratic(unit.cosines, -unit.cosines, unit.alive)
-        parts = (more + tf.eye(tf.shape(gram)[0], dtype=gram.dtype)) * unit.norms[
-            :, None
-        ]
-        return unit.weights(tf.reduce_sum(parts, 0), present), state
+        parts = more + tf.eye(tf.shape(gram)[0], dtype=gram.dtype)
+        norms = tf.where(unit.alive, unit.norms, 0)
+        units = tf.linalg.matvec(parts, norms, transpose_a=True)
+        return unit.weights(units, present), state
