@@ -11,13 +11,15 @@ down slows both.
 
 import os
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 from absl import app, flags
+from interleaved import interval, seconds, steps
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import p5_keras as p5
 
@@ -85,32 +87,16 @@ def main(argv: list[str]) -> None:
     for stock in (False, True):
         model = build(recipe, config, tasks, stock)
         data = batches.map(lambda x, y, w: (x, y)) if stock else batches
-        model.fit(data, verbose=0, shuffle=False)  # traces the step
-        sides.append((model.train_function, iter(data.repeat())))
-    times: list[list[float]] = [[], []]
-    for pair in range(-1, FLAGS.pairs):  # the first pair warms up
-        order = (0, 1) if pair % 2 else (1, 0)
-        for side in order:
-            step, iterator = sides[side]
-            start = time.perf_counter()
-            for _ in range(FLAGS.steps):
-                logs = step(iterator)
-            float(logs["loss"])
-            if pair >= 0:
-                times[side].append((time.perf_counter() - start) / FLAGS.steps)
-    ours, stock_times = np.array(times)
-    ratios = ours / stock_times
-    rng = np.random.default_rng(0)
-    draws = np.median(rng.choice(ratios, (5000, len(ratios))), axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
+        sides.append(steps(model, data, FLAGS.steps))
+    ours, stock_times = seconds(tuple(sides), FLAGS.pairs) / FLAGS.steps
+    ratio, low, high = interval(ours / stock_times)
     print(f"p5_keras    {1e3 * np.median(ours):7.1f} ms a step (median)")
     print(f"stock Keras {1e3 * np.median(stock_times):7.1f} ms a step (median)")
     print(
-        f"ratio       {np.median(ratios):7.3f}, 95% interval {low:.3f} to {high:.3f}, "
-        f"{len(ratios)} pairs of {FLAGS.steps} steps, batch {config.batch_size}"
+        f"ratio       {ratio:7.3f}, 95% interval {low:.3f} to {high:.3f}, "
+        f"{FLAGS.pairs} pairs of {FLAGS.steps} steps, batch {config.batch_size}"
     )
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     app.run(main)
