@@ -67,9 +67,11 @@ def build(weighting=None, loss_weights=None, strategy=None, optimizer=None, **kw
 
 def train(weighting=None, loss_weights=None, dataset=None, epochs=2, **kwargs):
     """A trained model, and the logs of its epochs."""
+    held_out = kwargs.pop("validation_data", None)
     model = build(weighting, loss_weights, **kwargs)
     dataset = data() if dataset is None else dataset
-    return model, model.fit(dataset, epochs=epochs, verbose=0).history
+    logs = model.fit(dataset, validation_data=held_out, epochs=epochs, verbose=0)
+    return model, logs.history
 
 
 def values(model):

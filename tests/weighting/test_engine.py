@@ -263,6 +263,36 @@ def test_two_replicas_are_one_device(source, two_replicas):
     np.testing.assert_allclose(state(two), state(one), rtol=1e-4, atol=1e-7)
 
 
+METHODS = {
+    name: method
+    for name in p5.weighting.__all__
+    if isinstance(method := getattr(p5.weighting, name), type)
+    and issubclass(method, Weighting)
+    and method not in (Weighting, GramWeighting)
+}
+ARGUMENTS = {
+    "CosineGate": {"primary": "kind"},
+    "Difficulty": {"targets": {"kind_accuracy": 0.9, "size_mae": 0.1, "mask_miou": 1}},
+    "FAMO": {"same_batch": True},
+}
+
+
+def test_every_method_is_here():
+    assert len(METHODS) == 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_two_replicas_are_one_device_under_every_method(name, two_replicas):
+    weighting = METHODS[name](**ARGUMENTS.get(name, {}))
+    one, logs = train(weighting, validation_data=data())
+    two, logs2 = train(weighting, strategy=two_replicas, validation_data=data())
+    assert_same(one, two, atol=1e-4)
+    for v, w in zip(one.engine.variables, two.engine.variables, strict=True):
+        np.testing.assert_allclose(w.numpy(), v.numpy(), rtol=1e-3, atol=1e-4)
+    assert logs2["loss"] == pytest.approx(logs["loss"], rel=1e-4)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_xla_compiles_the_step(source):
     ours, _ = train(Given(gradients=source, update_every=2), jit_compile=True)
