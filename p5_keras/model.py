@@ -13,6 +13,7 @@ from p5_keras import losses, objective
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.naming import check_argument, check_keys, check_labels
+from p5_keras.sharing.graph import TaskGraph
 from p5_keras.task import Task
 from p5_keras.training_step import scheduled, train_step
 from p5_keras.weighting.base import Weighting
@@ -27,9 +28,10 @@ class MultiTaskModel(keras.Model):
     """A functional model that trains all its tasks under one joint objective.
 
     `Σ_t α_t L_t + λ‖θ‖² + γ‖φ‖²`: L_t is the mean loss of task t over the examples
-    that have its label, θ the trunk's kernels and φ the heads' (anything with two or
-    more axes: no bias, no normalisation). It is compiled, fitted, saved and exported
-    as any Keras model; outputs, labels, weights and logs are keyed by task.
+    that have its label, φ the heads' kernels and θ all others, be they shared or in a
+    column of one task (anything with two or more axes: no bias, no normalisation). It
+    is compiled, fitted, saved and exported as any Keras model; outputs, labels,
+    weights and logs are keyed by task.
 
     Args:
         *args: Keras input, dict of one Keras tensor a task, and the model's name, as
@@ -238,14 +240,11 @@ class MultiTaskModel(keras.Model):
             total = added if total is None else total + added
         return total
 
-    def variables_of(self, task: str) -> list[keras.Variable]:
-        """Trainable variables of a task's head."""
-        return self.get_layer(task).trainable_variables
-
     @property
     def head_variables(self) -> list[keras.Variable]:
         """Trainable variables of all heads, φ."""
-        return [v for task in self.tasks for v in self.variables_of(task.name)]
+        heads = [self.get_layer(name) for name in self.task_names]
+        return [v for head in heads for v in head.trainable_variables]
 
     @property
     def trunk_variables(self) -> list[keras.Variable]:
@@ -255,18 +254,29 @@ class MultiTaskModel(keras.Model):
 
     @property
     def shared_variables(self) -> list[keras.Variable]:
-        """Trainable variables whose gradients a weighting combines."""
-        return self.trunk_variables
+        """Trainable variables that several tasks' losses reach: a weighting's."""
+        owners = self.task_graph.owners()
+        return [v for v in self.trainable_variables if len(owners[id(v)]) > 1]
+
+    def variables_of(self, task: str) -> list[keras.Variable]:
+        """Trainable variables that only this task's loss reaches."""
+        owners = self.task_graph.owners()
+        return [v for v in self.trainable_variables if owners[id(v)] == {task}]
 
     @property
-    def bottleneck(self) -> list[Tensor]:
-        """The Keras tensors that the losses of all tasks pass through."""
-        tensors = {}
-        for output in self.output.values():
-            layer, node, _ = output._keras_history
-            for x in layer._inbound_nodes[node].input_tensors:
-                tensors[id(x)] = x
-        return list(tensors.values())
+    def bottleneck(self) -> list[Tensor] | None:
+        """The Keras tensors in which all that is shared ends, or `None`.
+
+        There is none where two tasks share variables and read none of these tensors
+        in common, as in a model of separate columns: their gradients there are
+        orthogonal by construction.
+        """
+        return self.task_graph.bottleneck()
+
+    @property
+    def task_graph(self) -> TaskGraph:
+        """Which layers the loss of each task passes through."""
+        return TaskGraph(dict(self.output))
 
     @property
     def weighting_variables(self) -> list[keras.Variable]:
@@ -313,6 +323,8 @@ class MultiTaskModel(keras.Model):
         with averaged_weights(self):
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
             logs |= whole_set_metrics(self, x, y, **kwargs)
+        # Gates are counted while training.
+        logs = {k: v for k, v in logs.items() if not k.startswith("gate/")}
         return logs if as_dict else list(logs.values())
 
     def predictions(self, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:

@@ -26,15 +26,17 @@ class Parts:
     def __init__(self, model: Any) -> None:
         cut = model.bottleneck
         self.trunk = keras.Model(model.input, cut)
-        self.heads = keras.Model(cut, model.output)
+        # A gate or a column of one task may read the input itself.
+        self.heads = keras.Model([*cut, *model.inputs], model.output)
 
     def __call__(self, x: Any, tape: tf.GradientTape) -> tuple[Any, Cut]:
         """Returns the outputs, and what the gradients of the features need."""
-        features = list(self.trunk(x, training=True))
+        features = tf.nest.flatten(self.trunk(x, training=True))
         leaves = [tf.stop_gradient(feature) for feature in features]
         for leaf in leaves:
             tape.watch(leaf)
-        return self.heads(leaves, training=True), Cut(features, leaves)
+        outputs = self.heads([*leaves, *tf.nest.flatten(x)], training=True)
+        return outputs, Cut(features, leaves)
 
 
 def weighted_gradients(
@@ -141,6 +143,15 @@ def make_engine(
             "depend on the scale of a loss.",
             type(weighting).__name__,
         )
-    if engine.needs_gradients and getattr(weighting, "gradients", "") != "full":
+    source = getattr(weighting, "gradients", "features")
+    if engine.needs_gradients and source != "full":
+        if model.bottleneck is None:
+            raise ValueError(
+                f"{type(weighting).__name__} with gradients={source!r} needs features "
+                "that all tasks read, and this model has none: the tasks' gradients "
+                "there are orthogonal by construction. Use a weighting with "
+                "gradients='full', or another sharing. "
+                f"Received: weighting={weighting!r}"
+            )
         engine.parts = Parts(model)
     return engine
