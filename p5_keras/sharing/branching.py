@@ -49,7 +49,7 @@ class Branching(Sharing):
             stage = first[feature]
             stage.name = f"trunk_{feature}"
             x = common[feature] = stage(x)
-        found = {}
+        found: dict[str, Features] = {}
         for group, stages in zip(groups, branches.values(), strict=True):
             features, y = dict(common), x
             for feature in known[split + 1 :]:

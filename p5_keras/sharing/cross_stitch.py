@@ -150,7 +150,8 @@ def stitched(
     """
     names = [task.name for task in tasks]
     stages = columns(trunk, inputs, names)
-    x, features = dict.fromkeys(names, inputs), {name: {} for name in names}
+    x = dict.fromkeys(names, inputs)
+    features: dict[str, Features] = {name: {} for name in names}
     for feature in stages[names[0]]:
         found = [stages[name][feature](x[name]) for name in names]
         mixed = Stitch(**stitch, name=f"stitch_{feature}")(found)

@@ -118,7 +118,8 @@ def mixed(
     if units:
         features = trunk(inputs)
         x = pooled(list(features.values())[-1])
-        before, level_names = {}, ["vector"] * levels
+        before: Features = {}
+        level_names = ["vector"] * levels
         run = dict.fromkeys(every, _dense_expert(units))
     else:
         x, before, level_names, run = _stage_experts(trunk, inputs, every, levels)

@@ -48,8 +48,8 @@ class MTAN(Sharing):
                 label = f"{task.name}_{name}"
                 seen = [x]
                 if carried is not None:
-                    size = x.shape[1:3]
-                    seen.append(fit_map(carried, *size, layers.MaxPooling2D))
+                    _, height, width, _ = x.shape
+                    seen.append(fit_map(carried, height, width, layers.MaxPooling2D))
                 mask = self._mask(seen, f"mask_{label}")
                 own[name] = layers.Multiply(name=f"masked_{label}")([x, mask(seen)])
                 if name != list(features)[-1]:
