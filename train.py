@@ -23,6 +23,7 @@ flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("epochs", None, "Number of epochs.")
 flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
 flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
+flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
 flags.DEFINE_enum("strategy", "auto", ["auto", "none", "mirrored", "tpu"], "Devices.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
@@ -97,6 +98,7 @@ def train(recipe, config, workdir) -> None:
         optimizer = getattr(recipe, "optimizer", p5.recipe.default_optimizer)
         model.compile(
             optimizer(config, config.epochs * steps),
+            weighting=config.weighting,
             steps_per_execution=FLAGS.steps_per_execution,
             jit_compile="auto" if FLAGS.jit is None else FLAGS.jit,
             run_eagerly=FLAGS.debug,
@@ -115,6 +117,8 @@ def train(recipe, config, workdir) -> None:
     )
     table = p5.EpochTable(tasks, config.epochs)
     board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+    if cost := p5.weighting.measure(model, batches(0)):
+        print(cost)
     checkpoints.fit(
         model,
         batches,

@@ -1,5 +1,6 @@
 """The multi-task model: one trunk, named heads, one joint objective."""
 
+import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from p5_keras.sharing.graph import TaskGraph
 from p5_keras.task import Task
 from p5_keras.training_step import scheduled, train_step
 from p5_keras.weighting.base import Weighting
-from p5_keras.weighting.engine import EngineCallback
+from p5_keras.weighting.engine import Engine, EngineCallback
 from p5_keras.weighting.step import make_engine
 
 Tensor = Any
@@ -277,6 +278,20 @@ class MultiTaskModel(keras.Model):
     def task_graph(self) -> TaskGraph:
         """Which layers the loss of each task passes through."""
         return TaskGraph(dict(self.output))
+
+    @property
+    def engine(self) -> Engine | None:
+        """What runs the weighting, or `None` without one."""
+        return getattr(self, "_engine", None)
+
+    @contextlib.contextmanager
+    def weighting_off(self) -> Iterator[None]:
+        """Trains on the plain sum of the losses for a while."""
+        engine, self._engine = self._engine, None
+        try:
+            yield
+        finally:
+            self._engine = engine
 
     @property
     def weighting_variables(self) -> list[keras.Variable]:

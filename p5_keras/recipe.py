@@ -8,13 +8,15 @@ import pathlib
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from p5_keras import catalog
+from p5_keras import catalog, weighting
 from p5_keras.naming import did_you_mean
 from p5_keras.trunk import Trunk
+from p5_keras.weighting import Weighting
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -36,6 +38,8 @@ class Config:
             exported, or `None`.
         trunk_l2: λ of the joint objective.
         head_l2: γ of the joint objective.
+        weighting: What the tasks' losses count beside each other, or `None` for their
+            plain sum; `--set weighting.update_every=10` changes its arguments.
         precision: Keras dtype policy.
         patience: Epochs without a better `val_skill` before stopping, or `None`.
     """
@@ -51,6 +55,7 @@ class Config:
     ema: float | None = None
     trunk_l2: float = 0.0
     head_l2: float = 0.0
+    weighting: Weighting | None = None
     precision: str = "float32"
     patience: int | None = None
 
@@ -98,11 +103,16 @@ def configure(
         config: The recipe's configuration.
         settings: Settings, later ones winning.
         given: Values by name that win over the settings; what is `None`, or is no
-            field of the configuration, is left alone.
+            field of the configuration, is left alone. The name of a weighting stands
+            for one with its default arguments, which the settings then change.
 
     Raises:
         ValueError: A name is unknown or a value has the wrong type.
     """
+    given = dict(given or {})
+    if name := given.pop("weighting", None):
+        found = named("weighting", name, weighting, Weighting)
+        config = dataclasses.replace(config, weighting=found and found())
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
@@ -114,8 +124,10 @@ def configure(
         if argument:
             part = getattr(config, field)
             if not hasattr(part, "get_config"):
+                hint = f" Give --{field} first." if part is None else ""
                 raise ValueError(
-                    f"The setting `{field}` has no arguments. Received: {setting!r}"
+                    f"The setting `{field}` has no arguments.{hint} "
+                    f"Received: {setting!r}"
                 )
             hints = typing.get_type_hints(type(part).__init__)
             known = list(inspect.signature(type(part).__init__).parameters)[1:]
@@ -128,7 +140,7 @@ def configure(
             value = _typed(name, text, hints[field])
             config = dataclasses.replace(config, **{field: value})
     fields = {field.name for field in dataclasses.fields(config)}
-    flags = {k: v for k, v in (given or {}).items() if k in fields and v is not None}
+    flags = {k: v for k, v in given.items() if k in fields and v is not None}
     config = dataclasses.replace(config, **flags)
     if config.precision not in PRECISIONS:
         raise ValueError(
@@ -137,6 +149,35 @@ def configure(
             f"Received: precision={config.precision!r}"
         )
     return config
+
+
+def named(what: str, name: str, module: Any, base: type) -> Any:
+    """Returns a class of a module by its name, or `None` for "none".
+
+    Args:
+        what: The argument, as the user knows it: `"weighting"`.
+        name: Name of the class.
+        module: Where the classes are; it is their catalogue.
+        base: What they derive from.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    if name.lower() == "none":
+        return None
+    classes = {
+        n: c
+        for n in module.__all__
+        if isinstance(c := getattr(module, n), type)
+        and issubclass(c, base)
+        and c.__module__ != base.__module__  # base classes are no choice
+    }
+    if name not in classes:
+        raise ValueError(
+            f"`{what}` must be 'none' or one of {', '.join(classes)}."
+            f"{did_you_mean(name, classes)} Received: {what}={name!r}"
+        )
+    return classes[name]
 
 
 def describe(config: Config) -> dict[str, Any]:
@@ -227,6 +268,9 @@ def _converted(value: Any, hint: Any) -> Any:
             return kind(map(_converted, value, inner))
     elif kind is Any or type(value) is kind:
         return value
+    elif kind is Mapping and isinstance(value, dict):
+        keys, values = inner or (Any, Any)
+        return {_converted(k, keys): _converted(v, values) for k, v in value.items()}
     elif kind is float and type(value) is int:
         return float(value)
     raise TypeError

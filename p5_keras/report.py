@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras import report_figures, report_page
+from p5_keras import report_figures, report_page, report_weighting
 from p5_keras.report_page import number, section, verdict
 from p5_keras.task import Task
 
@@ -46,6 +46,7 @@ def write(
         section("Better than knowing nothing?", report_page.paired(known)),
         section("The joint objective", report_page.objective(results)),
         section("Learning curves", report_page.curves(history, tasks, results)),
+        section("The weighting", report_weighting.weighting(history)),
         section("Confusion matrices", report_page.confusions(confusions, tasks)),
         section("Truth and prediction", report_page.pictures(examples[:12], tasks)),
         section("The run", report_page.run(results)),

@@ -123,6 +123,61 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Any:
     return figure
 
 
+def lines(
+    history: Sequence[Json], values: dict[str, list[float]], scale: str = "linear"
+) -> Any:
+    """Plots numbers over epochs, a line each.
+
+    Args:
+        history: Logs of each epoch.
+        values: Numbers of all epochs by name; an only one needs no name.
+        scale: Of the numbers, "linear" or "log".
+
+    Returns:
+        A Matplotlib figure.
+    """
+    figure = _figure(3.9, 2.4, 160, layout="constrained")
+    axes = figure.subplots()
+    epochs = [row.get("epoch", i + 1) for i, row in enumerate(history)]
+    for name, numbers in values.items():
+        marker = "o" if len(history) < 3 else ""
+        axes.plot(epochs, numbers, label=name or None, lw=1.5, marker=marker)
+    _plain(axes, "")
+    axes.set_yscale(scale)
+    axes.set_xlabel("epoch", fontsize=8, color=_SOFT)
+    if 1 < len(values) <= 12:
+        axes.legend(frameon=False, fontsize=7.5, labelcolor=_SOFT)
+    return figure
+
+
+def heat_map(matrix: np.ndarray, names: Sequence[str]) -> Any:
+    """Draws numbers from −1 to 1 between things and each other.
+
+    Args:
+        matrix: `(things, things)`; NaN is left blank.
+        names: Names of the things.
+
+    Returns:
+        A Matplotlib figure.
+    """
+    side = min(2.1 + 0.32 * len(matrix), 7.5)
+    figure = _figure(side, side, 170, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(matrix, cmap="RdBu", vmin=-1, vmax=1)
+    ticks = range(len(matrix))
+    axes.set_xticks(ticks, names, fontsize=8, rotation=90, parse_math=False)
+    axes.set_yticks(ticks, names, fontsize=8, parse_math=False)
+    axes.tick_params(length=0, colors=_INK)
+    axes.spines[:].set_color(_LINE)
+    if len(matrix) <= 20:
+        for (row, column), value in np.ndenumerate(matrix):
+            if np.isfinite(value):
+                color = "white" if abs(value) > 0.6 else _INK
+                style = {"ha": "center", "va": "center", "color": color}
+                axes.text(column, row, f"{value:.2f}", fontsize=7, **style)
+    return figure
+
+
 def pair(
     tasks: Sequence[Task], example: Json
 ) -> tuple[Any, dict[str, str], dict[str, str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from .voc import parse_voc
+from p5_keras.data.loaders import boxes, voc_xml
 
 _COMMIT = "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
 _HOMEPAGE = "https://github.com/Shenggan/BCCD_Dataset"
@@ -58,9 +58,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         for name in listing.read_text().split():
             image = _existing(root / "JPEGImages" / f"{name}.jpg")
             path = _existing(root / "Annotations" / f"{name}.xml")
-            found = parse_voc(path.read_bytes(), _NAMES, path.name)
-            dropped += found.dropped
-            clipped += found.clipped
+            found = voc_xml.parse(path.read_bytes(), str(path))
+            _check(found)
+            shares, kept, cut = boxes.shares(found.corners, found.size)
+            labels = [n for n, keep in zip(found.names, kept, strict=True) if keep]
+            dropped += len(kept) - len(labels)
+            clipped += cut
             yield (
                 name,
                 {
@@ -68,7 +71,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     "image/filename": image.name,
                     "objects": [
                         {"bbox": tfds.features.BBox(*box), "label": label}
-                        for label, box in found.objects
+                        for label, box in zip(labels, shares.tolist(), strict=True)
                     ],
                 },
             )
@@ -88,6 +91,21 @@ def _manual(dl_manager):
     except AssertionError:  # How TFDS says that the folder is missing or empty.
         return None
     return root if root.exists() else None
+
+
+def _check(annotation):
+    """Checks the size of an annotation's image and the classes in it."""
+    if not all(annotation.size):
+        raise ValueError(
+            "An annotation must give its image's size. "
+            f"Received: size={annotation.size}, filename={annotation.file!r}"
+        )
+    for i, name in enumerate(annotation.names):
+        if name not in _NAMES:
+            raise ValueError(
+                f"An object's class must be one of {_NAMES}. "
+                f"Received: name={name!r}, {annotation.where(i)}"
+            )
 
 
 def _existing(path):

@@ -10,28 +10,8 @@ import tensorflow_datasets as tfds
 ROOT = Path(__file__).parents[2]
 with tfds.core.utils.add_sys_path(ROOT / "datasets"):
     module = import_module("blood_cells.blood_cells_dataset_builder")
-    voc = import_module("blood_cells.voc")
 
-NAMES = ["RBC", "WBC", "Platelets"]
 DUMMY = ROOT / "datasets" / "blood_cells" / "dummy_data"
-
-
-def annotation(*objects, size=(200, 100)):
-    """Writes a VOC annotation; boxes are (xmin, ymin, xmax, ymax)."""
-    body = "".join(
-        f"<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
-        f"<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
-        for name, (x0, y0, x1, y1) in objects
-    )
-    width, height = size
-    return (
-        f"<annotation><size><width>{width}</width><height>{height}</height></size>"
-        f"{body}</annotation>"
-    )
-
-
-def parse(*objects, **kwargs):
-    return voc.parse_voc(annotation(*objects, **kwargs), NAMES, "cell.xml")
 
 
 def prepare(data_dir, manual_dir):
@@ -39,62 +19,6 @@ def prepare(data_dir, manual_dir):
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     builder.download_and_prepare(download_config=config)
     return builder
-
-
-def test_parse_gives_shares_of_the_image_y_first():
-    found = parse(("RBC", (20, 10, 60, 50)), ("WBC", (0, 0, 200, 100)))
-    assert found.objects == [
-        ("RBC", (0.1, 0.1, 0.5, 0.3)),
-        ("WBC", (0.0, 0.0, 1.0, 1.0)),
-    ]
-    assert (found.dropped, found.clipped) == (0, 0)
-
-
-def test_parse_takes_bytes_and_an_image_without_objects():
-    found = voc.parse_voc(annotation().encode(), NAMES, "cell.xml")
-    assert found == ([], 0, 0)
-
-
-@pytest.mark.parametrize(
-    "box",
-    [
-        (30, 40, 30, 40),
-        (30, 40, 30, 60),
-        (30, 40, 50, 40),
-        (50, 40, 30, 60),  # turned round
-        (210, 10, 230, 20),  # right of the image
-        (-20, 10, 0, 20),  # left of it
-    ],
-)
-def test_parse_drops_a_box_without_area(box):
-    found = parse(("RBC", box), ("WBC", (0, 0, 20, 10)))
-    assert found.objects == [("WBC", (0.0, 0.0, 0.1, 0.1))]
-    assert (found.dropped, found.clipped) == (1, 0)
-
-
-def test_parse_clips_a_box_to_the_image():
-    found = parse(("RBC", (-10, -5, 100, 50)), ("RBC", (100, 50, 201, 130)))
-    assert found.objects == [
-        ("RBC", (0.0, 0.0, 0.5, 0.5)),
-        ("RBC", (0.5, 0.5, 1.0, 1.0)),
-    ]
-    assert (found.dropped, found.clipped) == (0, 2)
-
-
-@pytest.mark.parametrize(
-    ("xml", "message"),
-    [
-        (annotation(("Blast", (1, 1, 5, 5))), r"one of \['RBC'.*name='Blast'"),
-        (annotation(("", (1, 1, 5, 5))), r"name=''"),
-        (annotation(("RBC", (1, "x", 5, 5))), r"number at <bndbox/ymin>.*'x'"),
-        (annotation(size=(0, 100)), r"image's size.*width=0"),
-        ("<annotation></annotation>", r"number at <size/width>.*None"),
-        ("<annotation>", r"well-formed XML"),
-    ],
-)
-def test_parse_names_the_file_in_errors(xml, message):
-    with pytest.raises(ValueError, match=message + r".*filename='cell.xml'"):
-        voc.parse_voc(xml, NAMES, "cell.xml")
 
 
 class BloodCellsTest(tfds.testing.DatasetBuilderTestCase):
@@ -143,6 +67,14 @@ def test_the_archive_is_used_without_a_local_copy(tmp_path, monkeypatch):
     builder = prepare(tmp_path / "data", tmp_path / "empty")
     assert asked == [module._URL]
     assert builder.info.splits["train"].num_examples == 2
+
+
+def test_an_annotation_without_a_size_is_named(tmp_path):
+    shutil.copytree(DUMMY, tmp_path / "manual")
+    path = tmp_path / "manual" / "BCCD" / "Annotations" / "cell_000.xml"
+    path.write_text(path.read_text().replace("width", "wide"))
+    with pytest.raises(ValueError, match=r"image's size.*cell_000.xml"):
+        prepare(tmp_path / "data", tmp_path / "manual")
 
 
 @pytest.mark.parametrize(

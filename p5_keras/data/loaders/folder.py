@@ -1,27 +1,14 @@
 """Pictures sorted into folders: `PATH/<class>/…` or `PATH/<split>/<class>/…`."""
 
-import os
 import pathlib
 import unicodedata
-from collections.abc import Iterator
 
 import numpy as np
 
-from p5_keras.data.image_file import EXTENSIONS
+from p5_keras.data.loaders import listing
+from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Field, Problems, Records, split_examples
-from p5_keras.naming import did_you_mean
 
-#: Names of folders that are splits, in any case.
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "eval"), "test"),
-}
-
-_SUFFIXES = frozenset(suffix for group in EXTENSIONS.values() for suffix in group)
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-# What systems leave behind in folders and archives.
-_CLUTTER = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"))
 _LAYOUT = (
     "PATH/<class>/… or PATH/train/<class>/… with folders for validation and test "
     "beside train"
@@ -61,13 +48,13 @@ def load(
             "`label` must be a name, and neither 'image' nor 'input', which are the "
             f"pictures' own. Received: label={label!r}"
         )
-    root = _folder(path)
+    root = listing.folder(path)
     top, roots = _splits(root, path)
     if not roots:
         _check_classes(top, path)
     images, names, classes, given = [], [], [], []
     for part, folder in roots.items() or [("", top)]:
-        folders, files = _entries(folder)
+        folders, files = listing.entries(folder)
         _note_others(files, problems, beside=True)
         for class_folder in folders:
             pictures, others = _pictures(class_folder)
@@ -76,8 +63,8 @@ def load(
             if not pictures:
                 problems.note(f"class folder {where!r} holds no picture")
             for picture in pictures:
-                if reason := _fault(picture):
-                    problems.bad(_printable(picture), reason)
+                if reason := listing.fault(picture):
+                    problems.bad(listing.printable(picture), reason)
                     continue
                 images.append(str(picture))
                 names.append(picture.relative_to(top).as_posix())
@@ -107,27 +94,12 @@ def load(
     )
 
 
-def _folder(path: str) -> pathlib.Path:
-    """Returns the folder of a user's path, absolute, links left as they are."""
-    folder = pathlib.Path(os.path.abspath(os.path.expanduser(path)))
-    if path and folder.is_dir():
-        return folder
-    hint = ""
-    if folder.suffix.lower() in _ARCHIVES and folder.is_file():
-        hint = " It is an archive: unpack it first."
-    elif path and folder.exists():
-        hint = " It is a file."
-    elif path and folder.parent.is_dir():
-        hint = did_you_mean(folder.name, [p.name for p in _entries(folder.parent)[0]])
-    raise ValueError(f"`path` must be a folder.{hint} Received: path={path!r}")
-
-
 def _splits(
     root: pathlib.Path, path: str
 ) -> tuple[pathlib.Path, dict[str, pathlib.Path]]:
     """Returns the folder around the splits and each split's; none for classes alone."""
     found = _split_folders(root, path)
-    folders, _ = _entries(root)
+    folders, _ = listing.entries(root)
     if not found and len(folders) == 1:
         inner = _split_folders(folders[0], path)
         if inner:
@@ -146,9 +118,9 @@ def _split_folders(root: pathlib.Path, path: str) -> dict[str, pathlib.Path]:
     A folder "train" of pictures alone may be the class of trains.
     """
     found: dict[str, pathlib.Path] = {}
-    for folder in _entries(root)[0]:
+    for folder in listing.entries(root)[0]:
         name = SPLITS.get(folder.name.casefold())
-        if name is None or not _entries(folder)[0]:
+        if name is None or not listing.entries(folder)[0]:
             continue
         if name in found:
             raise ValueError(
@@ -161,8 +133,8 @@ def _split_folders(root: pathlib.Path, path: str) -> dict[str, pathlib.Path]:
 
 def _check_classes(top: pathlib.Path, path: str) -> None:
     """Refuses a folder without class folders."""
-    folders, files = _entries(top)
-    pictures = sum(f.suffix.lower() in _SUFFIXES for f in files)
+    folders, files = listing.entries(top)
+    pictures = sum(f.suffix.lower() in SUFFIXES for f in files)
     if not folders:
         raise ValueError(
             f"`path` must hold a folder for each class, as {_LAYOUT}. Received: "
@@ -177,8 +149,8 @@ def _check_classes(top: pathlib.Path, path: str) -> None:
 
 def _inner_hint(top: pathlib.Path, roots: dict[str, pathlib.Path]) -> str:
     """Says which folder to give where the classes lie one level deeper."""
-    folders, _ = _entries(top)
-    if roots or len(folders) != 1 or len(_entries(folders[0])[0]) < 2:
+    folders, _ = listing.entries(top)
+    if roots or len(folders) != 1 or len(listing.entries(folders[0])[0]) < 2:
         return ""
     return f" If the classes are the folders in {folders[0].name!r}, give that one."
 
@@ -187,7 +159,7 @@ def _note_unused(
     top: pathlib.Path, roots: dict[str, pathlib.Path], problems: Problems
 ) -> None:
     """Notes what lies beside the splits."""
-    folders, files = _entries(top)
+    folders, files = listing.entries(top)
     for folder in folders:
         if folder not in roots.values():
             known = folder.name.casefold() in SPLITS
@@ -199,70 +171,15 @@ def _note_unused(
 def _note_others(
     files: list[pathlib.Path], problems: Problems, beside: bool = False
 ) -> None:
-    pictures = sum(f.suffix.lower() in _SUFFIXES for f in files) if beside else 0
+    pictures = sum(f.suffix.lower() in SUFFIXES for f in files) if beside else 0
     problems.note("pictures beside class folders, left out", pictures)
     problems.note("files that are no pictures", len(files) - pictures)
 
 
 def _pictures(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
     """Returns the pictures and the other files at any depth, in a fixed order."""
-    # A link to what the folder lies in would bring in every other class.
-    around = {os.path.realpath(outer) for outer in folder.parents}
-    found = list(_walk(folder, around))
+    found = listing.tree(folder)
     return (
-        [file for file in found if file.suffix.lower() in _SUFFIXES],
-        [file for file in found if file.suffix.lower() not in _SUFFIXES],
+        [file for file in found if file.suffix.lower() in SUFFIXES],
+        [file for file in found if file.suffix.lower() not in SUFFIXES],
     )
-
-
-def _walk(folder: pathlib.Path, seen: set[str]) -> Iterator[pathlib.Path]:
-    real = os.path.realpath(folder)
-    if real in seen:  # a link to a folder that is being read, or has been
-        return
-    seen.add(real)
-    folders, files = _entries(folder)
-    yield from files
-    for inner in folders:
-        yield from _walk(inner, seen)
-
-
-def _entries(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """Returns the folders and the files of a folder, sorted, without hidden ones.
-
-    Raises:
-        ValueError: The folder cannot be listed, or holds a folder with a name that
-            is not UTF-8.
-    """
-    try:
-        with os.scandir(folder) as scan:
-            entries = sorted((e.name, os.path.isdir(e)) for e in scan)
-    except OSError as error:
-        raise ValueError(
-            f"Every folder must be readable ({error.strerror}). "
-            f"Received: {_printable(folder)!r}"
-        ) from error
-    folders: list[pathlib.Path] = []
-    files: list[pathlib.Path] = []
-    for name, is_folder in entries:
-        if name[0] == "." or name in _CLUTTER:
-            continue
-        entry = folder / name
-        (folders if is_folder else files).append(entry)
-        if is_folder and _printable(entry) != str(entry):
-            raise ValueError(
-                f"A folder's name must be UTF-8. Received: {_printable(entry)!r}"
-            )
-    return folders, files
-
-
-def _fault(picture: pathlib.Path) -> str:
-    """Returns why a picture cannot be listed, or nothing."""
-    if _printable(picture) != str(picture):
-        return "its name is not UTF-8"
-    if not picture.exists():  # a link to nothing
-        return "there is no such picture"
-    return "" if picture.is_file() else "it is no ordinary file"
-
-
-def _printable(path: pathlib.Path) -> str:
-    return str(path).encode("utf-8", "backslashreplace").decode()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from p5_keras.data.loaders import table_columns, table_file, table_pictures
-from p5_keras.data.loaders.folder import SPLITS
+from p5_keras.data.loaders.listing import SPLITS
 from p5_keras.data.loaders.table_file import Table
 from p5_keras.data.records import Field, Problems, Records, split_examples
 from p5_keras.naming import did_you_mean

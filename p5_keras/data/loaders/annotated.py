@@ -1,0 +1,227 @@
+"""Pictures with an annotation in XML, a mask, or both, on the way to `Records`."""
+
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from p5_keras.data.loaders import boxes, header, listing, voc_xml
+from p5_keras.data.loaders.fault import Fault
+from p5_keras.data.loaders.header import Header, Size
+from p5_keras.data.loaders.voc_xml import Annotation
+from p5_keras.data.records import Problems
+
+BoxColumn = list[tuple[np.ndarray, np.ndarray] | None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What files of a set belong together.
+
+    Attributes:
+        name: The picture's path within the set.
+        image: The picture.
+        xml: Its annotation, or `None`.
+        mask: Its mask, or `None`.
+        split: "train", "validation", "test", or "" where the set does not say.
+    """
+
+    name: str
+    image: pathlib.Path
+    xml: pathlib.Path | None = None
+    mask: pathlib.Path | None = None
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """An item that has been read.
+
+    Attributes:
+        item: The item.
+        annotation: What its XML says, or `None`.
+        drawn: `(height, width)` that the corners of its boxes are seen on.
+        side: The same on the picture as it is, or `(0, 0)` where nothing is drawn.
+        values: The pixel values in its mask.
+    """
+
+    item: Item
+    annotation: Annotation | None
+    drawn: Size
+    side: Size
+    values: tuple[int, ...]
+
+
+def read(
+    items: Sequence[Item], problems: Problems, class_names: Sequence[str] = ()
+) -> list[Example]:
+    """Reads annotations, headers of pictures, and the values in masks.
+
+    An annotation must agree with its picture: be of its size, or of a size in
+    proportion, or of none. Then the picture's own counts.
+
+    Args:
+        items: What to read.
+        problems: Takes what is wrong, and what is put right.
+        class_names: The classes that objects may have; any if left out.
+
+    Returns:
+        The items that can be used.
+    """
+    examples = []
+    for item in items:
+        file = item.image  # the one at fault, where there is a fault
+        values: list[int] = []
+        annotation, drawn, sides = None, (0, 0), []
+        try:
+            if reason := listing.fault(file):
+                raise ValueError(reason)
+            head = header.read(file)
+            if item.mask:
+                file = item.mask
+                size, values = header.mask(file)
+                sides.append(_mask_side(head, size))
+            if item.xml:
+                file = item.xml
+                annotation = voc_xml.parse(file.read_bytes(), listing.printable(file))
+                _check_names(annotation, class_names)
+                drawn = annotation.size if any(annotation.size) else head.upright
+                sides.append(_xml_side(head, annotation, drawn))
+            if len(set(sides)) > 1:
+                raise ValueError("it is turned against the mask of its picture")
+        except Fault as error:
+            problems.bad(error.where, error.reason)
+        except OSError as error:
+            problems.bad(listing.printable(file), error.strerror or str(error))
+        except ValueError as error:
+            problems.bad(listing.printable(file), str(error))
+        else:
+            _note(item, head, annotation, drawn in sides, problems)
+            side = sides[0] if sides else (0, 0)
+            examples.append(Example(item, annotation, drawn, side, tuple(values)))
+    return examples
+
+
+def _note(
+    item: Item,
+    head: Header,
+    annotation: Annotation | None,
+    same_size: bool,
+    problems: Problems,
+) -> None:
+    """Notes what is odd about an item and does no harm."""
+    if wrong := header.misnamed(item.image, head):
+        problems.note(wrong)
+    if annotation is None:
+        return
+    if not any(annotation.size):
+        problems.note("annotations without a size: their picture's counts")
+    elif not same_size:
+        problems.note("annotations drawn on their picture in another size")
+    own, said = listing.stem(item.image.name), listing.stem(annotation.filename)
+    if said not in (own, ""):
+        problems.note("annotations that name another picture: their own name counts")
+
+
+def box_column(
+    examples: Sequence[Example],
+    class_names: Sequence[str],
+    difficult: str,
+    problems: Problems,
+) -> BoxColumn:
+    """Returns the boxes of each example, `None` where it has no annotation.
+
+    In VOC's files pixels count from 1, and the last pixel belongs to the box. Where a
+    box of the set begins at 0, they are taken for edges between pixels.
+
+    Args:
+        examples: What was read.
+        class_names: The classes, in the order of their numbers.
+        difficult: "drop" leaves out objects that are marked as difficult.
+        problems: Takes how many boxes were cut or left out.
+    """
+    found = [e.annotation for e in examples if e.annotation]
+    starts = [a.corners[:, :2].ravel() for a in found]
+    zero = [s for s in starts if ((s >= 0) & (s < 1)).any()]
+    if zero:
+        problems.note("sets with boxes that begin at pixel 0: pixels count from 0")
+    ids = {name: i for i, name in enumerate(class_names)}
+    column: BoxColumn = []
+    for example in examples:
+        annotation = example.annotation
+        if annotation is None:
+            column.append(None)
+            continue
+        chosen = ~annotation.difficult | (difficult == "keep")
+        problems.note("difficult objects, left out", int((~chosen).sum()))
+        labels = np.array([ids[name] for name in annotation.names], "int64")[chosen]
+        corners = annotation.corners[chosen]
+        box, kept, cut = boxes.shares(corners, example.drawn, first=0 if zero else 1)
+        problems.note(CUT, cut)
+        problems.note(EMPTY, int((~kept).sum()))
+        column.append((box, labels[kept]))
+    problems.note("pictures without an xml file, unlabelled", column.count(None))
+    return column
+
+
+#: Notes on boxes, the same for every layout.
+CUT = "boxes cut at the edge of their picture"
+EMPTY = "boxes without area, left out"
+
+
+def note_unseen(
+    name: str,
+    class_names: Sequence[str],
+    column: BoxColumn,
+    splits: np.ndarray,
+    problems: Problems,
+) -> None:
+    """Notes splits without a label, and classes without a box in training.
+
+    Args:
+        name: Name of the field.
+        class_names: Its classes.
+        column: Its labels.
+        splits: The split of each example.
+        problems: Takes the notes.
+    """
+    labelled = np.array([boxes is not None for boxes in column])
+    for split in ("train", "validation", "test"):
+        if not labelled[splits == split].any():
+            problems.note(f"field {name!r} has no label in {split}")
+    seen = {
+        int(i)
+        for labels, split in zip(column, splits, strict=True)
+        if labels is not None and split == "train"
+        for i in labels[1]
+    }
+    for i, class_name in enumerate(class_names):
+        if i not in seen:
+            problems.note(f"class {class_name!r} of {name!r} has no box in training")
+
+
+def _mask_side(head: Header, size: Size) -> Size:
+    if size in (head.stored, head.upright):
+        return size
+    raise ValueError(
+        f"it has {header.text(size)} pixels, its picture {header.text(head.stored)}"
+    )
+
+
+def _xml_side(head: Header, annotation: Annotation, drawn: Size) -> Size:
+    side = head.drawn_on(drawn)
+    if side is None:
+        raise ValueError(
+            f"it is for {header.text(annotation.size)} pixels, its picture has "
+            f"{header.text(head.stored)}"
+        )
+    return side
+
+
+def _check_names(annotation: Annotation, class_names: Sequence[str]) -> None:
+    for i, name in enumerate(annotation.names):
+        if class_names and name not in class_names:
+            known = ", ".join(class_names)
+            reason = f"class {name!r} is none of {known}"
+            raise Fault(annotation.where(i), reason)

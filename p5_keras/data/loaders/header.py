@@ -1,0 +1,125 @@
+"""What a picture's file says of itself, without reading its pixels."""
+
+import contextlib
+import pathlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from p5_keras.data.image_file import EXTENSIONS
+
+Size = tuple[int, int]
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+@dataclass(frozen=True)
+class Header:
+    """Format and size of a picture.
+
+    Attributes:
+        format: A key of `EXTENSIONS`.
+        stored: `(height, width)` of the pixels as they are stored.
+        upright: The same, turned as the EXIF data say.
+    """
+
+    format: str
+    stored: Size
+    upright: Size
+
+    def drawn_on(self, said: Size) -> Size | None:
+        """Returns the size of the picture that labels of a given size were drawn on.
+
+        That is the picture as it is stored or as it is shown, or one of the same
+        proportions as these; `None` if it is neither.
+
+        Args:
+            said: `(height, width)` above 0.
+        """
+        sizes = (self.stored, self.upright)
+        if said in sizes:
+            return said
+        return next((size for size in sizes if _in_proportion(size, said)), None)
+
+
+def read(picture: pathlib.Path) -> Header:
+    """Reads the header of a picture, whatever the picture is called.
+
+    Args:
+        picture: A file.
+
+    Raises:
+        ValueError: It is empty or no picture.
+    """
+    with _open(picture, list(EXTENSIONS)) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        # MPO is a JPEG with more pictures behind it, as some cameras write them.
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+    upright = (width, height) if turned else (height, width)
+    return Header(kind, (height, width), upright)
+
+
+def text(size: Size) -> str:
+    """Returns a size as people write it, width first."""
+    return f"{size[1]}x{size[0]}"
+
+
+def misnamed(picture: pathlib.Path, header: Header) -> str:
+    """Returns how a picture's extension is wrong, for a note, or nothing."""
+    if picture.suffix.lower() in EXTENSIONS[header.format]:
+        return ""
+    return f"pictures called {picture.suffix.lower()} that are {header.format}"
+
+
+def mask(file: pathlib.Path) -> tuple[Size, list[int]]:
+    """Returns the size of a mask and which pixel values stand in it, sorted.
+
+    Args:
+        file: A picture with one channel, or with a palette.
+
+    Raises:
+        ValueError: It cannot be read, or has several channels.
+    """
+    with _open(file, ["PNG", "GIF", "BMP", "TIFF"]) as image:
+        if image.mode not in ("1", "L", "P") and image.mode[0] != "I":
+            raise ValueError(
+                f"it is {image.mode}, and a mask holds one number for each pixel"
+            )
+        if image.mode[0] == "I":  # 16 bits
+            values = np.unique(np.asarray(image))
+        else:
+            values = np.flatnonzero(image.histogram())
+        return (image.height, image.width), values.tolist()
+
+
+def _in_proportion(size: Size, said: Size) -> bool:
+    """Whether one size is the other, resized and rounded to whole pixels."""
+    small, large = sorted((size, said))
+    scale = max(small) / max(large)
+    return all(abs(b * scale - a) <= 1 for a, b in zip(small, large, strict=True))
+
+
+@contextlib.contextmanager
+def _open(file: pathlib.Path, formats: list[str]) -> Iterator[Any]:
+    """Opens a picture; whatever goes wrong with it is a `ValueError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if not file.stat().st_size:
+            raise ValueError("it is empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=formats) as image:
+                yield image
+    except ValueError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ValueError(f"it is no readable {', '.join(formats)}") from error
+    except Exception as error:  # a decoder can raise anything on a broken file
+        raise ValueError(
+            f"it is broken, {str(error) or type(error).__name__}"
+        ) from error
