@@ -14,7 +14,8 @@ from p5_keras import losses, objective
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.naming import check_argument, check_keys, check_labels
-from p5_keras.sharing.graph import TaskGraph
+from p5_keras.optimizers import PerPart
+from p5_keras.ownership import Ownership
 from p5_keras.task import Task
 from p5_keras.training_step import scheduled, train_step
 from p5_keras.weighting.base import Weighting
@@ -25,7 +26,7 @@ Tensor = Any
 
 
 @keras.saving.register_keras_serializable("p5_keras")
-class MultiTaskModel(keras.Model):
+class MultiTaskModel(keras.Model, Ownership):
     """A functional model that trains all its tasks under one joint objective.
 
     `Σ_t α_t L_t + λ‖θ‖² + γ‖φ‖²`: L_t is the mean loss of task t over the examples
@@ -135,6 +136,11 @@ class MultiTaskModel(keras.Model):
             },
             **kwargs,
         )
+        self._frozen: frozenset[str] = frozenset()
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if isinstance(optimizer, PerPart):
+            heads = {n: self.get_layer(n).trainable_variables for n in self.task_names}
+            optimizer.bind(self.trunk_variables, heads)
         self._given = MappingProxyType(
             {
                 "optimizer": self.optimizer,
@@ -161,11 +167,6 @@ class MultiTaskModel(keras.Model):
         own = {metric.name for metric in self.metrics}
         only = self.task_names[0]
         return {k if k in own else f"{only}_{k}": v for k, v in logs.items()}
-
-    @property
-    def task_names(self) -> list[str]:
-        """Names of the tasks, in their order."""
-        return [task.name for task in self.tasks]
 
     @property
     def tasks_with_loss(self) -> list[str]:
@@ -240,44 +241,6 @@ class MultiTaskModel(keras.Model):
             added = sum(self._aggregate_additional_loss(x) for x in self.losses)
             total = added if total is None else total + added
         return total
-
-    @property
-    def head_variables(self) -> list[keras.Variable]:
-        """Trainable variables of all heads, φ."""
-        heads = [self.get_layer(name) for name in self.task_names]
-        return [v for head in heads for v in head.trainable_variables]
-
-    @property
-    def trunk_variables(self) -> list[keras.Variable]:
-        """Trainable variables that no head owns, θ."""
-        heads = {id(v) for v in self.head_variables}
-        return [v for v in self.trainable_variables if id(v) not in heads]
-
-    @property
-    def shared_variables(self) -> list[keras.Variable]:
-        """Trainable variables that several tasks' losses reach: a weighting's."""
-        owners = self.task_graph.owners()
-        return [v for v in self.trainable_variables if len(owners[id(v)]) > 1]
-
-    def variables_of(self, task: str) -> list[keras.Variable]:
-        """Trainable variables that only this task's loss reaches."""
-        owners = self.task_graph.owners()
-        return [v for v in self.trainable_variables if owners[id(v)] == {task}]
-
-    @property
-    def bottleneck(self) -> list[Tensor] | None:
-        """The Keras tensors in which all that is shared ends, or `None`.
-
-        There is none where two tasks share variables and read none of these tensors
-        in common, as in a model of separate columns: their gradients there are
-        orthogonal by construction.
-        """
-        return self.task_graph.bottleneck()
-
-    @property
-    def task_graph(self) -> TaskGraph:
-        """Which layers the loss of each task passes through."""
-        return TaskGraph(dict(self.output))
 
     @property
     def engine(self) -> Engine | None:
