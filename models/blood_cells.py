@@ -60,7 +60,7 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
         config.image_size,
         transform=count,
         augment=p5.data.Augment(
-            boxes="objects",
+            tasks,
             flip_horizontal=True,
             flip_vertical=True,
             zoom=1.4,

@@ -62,7 +62,7 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
         maps=["segmentation_mask"],
         transform=measure,
         augment=p5.data.Augment(
-            maps=("segmentation_mask",),
+            tasks,
             flip_horizontal=True,
             zoom=1.5,
             brightness=0.1,

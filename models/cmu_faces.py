@@ -54,7 +54,12 @@ def tasks(config: Config) -> list[p5.Task]:
     if config.scale not in (2, 4):
         raise ValueError(f"`scale` must be 2 or 4. Received: scale={config.scale}")
     found = [
-        p5.tasks.Classification("pose", class_names=POSES),
+        # A mirrored face looks the other way.
+        p5.tasks.Classification(
+            "pose",
+            class_names=POSES,
+            changes_under=["flip_horizontal", "flip_vertical", "transpose"],
+        ),
         # An expression is a few pixels at the mouth: small for the deepest feature.
         p5.tasks.Classification(
             "expression", class_names=EXPRESSIONS, features=["P3", "P4"]
@@ -72,8 +77,7 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
     return p5.data.from_tfds(
         p5.data.builder("cmu_faces", manual_dir=config.data_dir, config=name),
         split,
-        # No flip: a mirrored face looks the other way.
-        augment=p5.data.Augment(zoom=1.15, brightness=0.1, contrast=0.2),
+        augment=p5.data.Augment(tasks, zoom=1.15, brightness=0.1, contrast=0.2),
     )
 
 

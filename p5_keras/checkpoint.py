@@ -213,7 +213,9 @@ class Checkpoints(keras.callbacks.Callback):
         self.history.parent.mkdir(parents=True, exist_ok=True)
         partial = self.history.with_suffix(".partial")
         with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(self.progress.history[0]))
+            # What no step of the first epoch could measure comes later.
+            names = dict.fromkeys(k for row in self.progress.history for k in row)
+            writer = csv.DictWriter(file, list(names))
             writer.writeheader()
             writer.writerows(self.progress.history)
         partial.replace(self.history)

@@ -37,6 +37,8 @@ class Task:
             `compile(loss_weights=)` overrides it.
         features: Names of the trunk's features that the head reads. The kind's own
             choice if left out.
+        changes_under: Changes that this label cannot follow, by the names that
+            `p5.data.Augment` has for them, or "mixup", "cutmix". They are refused.
     """
 
     kind: ClassVar[str] = "task"
@@ -46,6 +48,16 @@ class Task:
     primary: ClassVar[str] = ""
     #: What `example_scores` measures, for the reader of a table.
     score_name: ClassVar[str] = ""
+    #: What the label's field holds that moves with the image: "boxes", "map", or "".
+    follows: ClassVar[str] = ""
+    #: Value of a pixel without a label, in a field that is a map.
+    void: int = 255
+    #: What `changes_under` is if left out.
+    changing: ClassVar[tuple[str, ...]] = ()
+    #: Changes that no label of the kind can follow, and why.
+    refuses: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("mixup", "cutmix"), "two examples in one have no label of its kind"
+    )
 
     def __init__(
         self,
@@ -57,6 +69,7 @@ class Task:
         metrics: list[Any] | None = None,
         loss_weight: float = 1.0,
         features: str | list[str] | None = None,
+        changes_under: list[str] | tuple[str, ...] | None = None,
     ) -> None:
         if not loss_weight >= 0:
             raise ValueError(
@@ -70,6 +83,9 @@ class Task:
         self.metrics = metrics
         self.loss_weight = loss_weight
         self.features = [features] if isinstance(features, str) else features
+        self.changes_under = list(
+            self.changing if changes_under is None else changes_under
+        )
 
     # What a kind defines.
 
@@ -89,6 +105,23 @@ class Task:
             its weight `(batch,)` float32, 0 where it is missing.
         """
         raise NotImplementedError
+
+    def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """Returns labels of mixed examples, unless the kind `refuses` "mixup".
+
+        Args:
+            label: Labels `(batch, ...)`, as `target()` gives them.
+            other: Those of each example's partner.
+            share: `(batch,)`, what the example itself contributes, 0 to 1.
+        """
+        raise NotImplementedError
+
+    def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
+        """Returns labels of images with a part of another; see `mix`.
+
+        `own` `(batch, height, width)` says which pixels stay their own.
+        """
+        return self.mix(label, other, share)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks the values of a batch of labels.
@@ -253,6 +286,7 @@ class Task:
             "metrics": saved(self.metrics),
             "loss_weight": self.loss_weight,
             "features": self.features,
+            "changes_under": self.changes_under,
         }
 
     @classmethod

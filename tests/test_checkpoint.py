@@ -70,7 +70,7 @@ def source(seed):
     return p5.data.Source(SIZE, read, augment=noise)
 
 
-def build(seed):
+def build(seed, weighting=None):
     """A compiled model with dropout and batch normalisation, and its tasks."""
     keras.utils.set_random_seed(seed)
     inputs = x = keras.Input((3,))
@@ -85,7 +85,9 @@ def build(seed):
     ]
     trunk = p5.trunks.Cut(net, {"vector": x._keras_history.operation.name})
     model = p5.build_model(trunk, tasks, (3,), trunk_l2=1e-3)
-    model.compile(p5.recipe.default_optimizer(Config(), EPOCHS * STEPS))
+    model.compile(
+        p5.recipe.default_optimizer(Config(), EPOCHS * STEPS), weighting=weighting
+    )
     return model, tasks
 
 
@@ -97,6 +99,7 @@ def train(
     patience=None,
     save=-1.0,
     strategy=None,
+    weighting=None,
 ):
     """One process: everything is made anew, and training goes on from the folder.
 
@@ -104,7 +107,7 @@ def train(
     nothing can come from anywhere but the saved state.
     """
     with (strategy or tf.distribute.get_strategy()).scope():
-        model, tasks = build(seed)
+        model, tasks = build(seed, weighting)
     checkpoints = p5.Checkpoints(
         p5.Workdir(folder),
         score or (lambda logs: -logs["loss"]),
@@ -135,7 +138,10 @@ def assert_same_run(ours, theirs, folder, reference):
     assert progress.best_epoch == whole.best_epoch
     assert progress.best == pytest.approx(whole.best, rel=1e-6)
     assert progress.stopped == whole.stopped
-    variables = [[*m.variables, *m.optimizer.variables] for m in (model, expected)]
+    variables = [
+        [*m.variables, *m.optimizer.variables, *m.weighting_variables]
+        for m in (model, expected)
+    ]
     for v, w in zip(*variables, strict=True):
         np.testing.assert_allclose(v.numpy(), w.numpy(), rtol=1e-6, atol=1e-7)
     # Without the seeds of dropout, which Keras does not save with a model.
@@ -191,6 +197,30 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
             train(tmp_path, place, seed=i + 1, save=save)
     found = train(tmp_path, seed=len(places) + 1, save=save)
     assert_same_run(found, expected, tmp_path, reference)
+
+
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        p5.weighting.UncertaintyWeighting(),
+        p5.weighting.FAMO(same_batch=True),
+        p5.weighting.DWA(),
+        p5.weighting.GradNorm(learning_rate=0.1),
+        p5.weighting.PCGrad(update_every=2),
+    ],
+    ids=repr,
+)
+def test_the_state_of_a_weighting_goes_on(weighting, tmp_path):
+    expected = train(tmp_path / "unbroken", weighting=weighting)
+    for i, place in enumerate([(STEP, 0, 2), (EPOCH_END, 1), (STEP, 2, 12)]):
+        with pytest.raises(Interrupted):
+            train(tmp_path / "broken", place, seed=i + 1, weighting=weighting)
+    found = train(tmp_path / "broken", seed=9, weighting=weighting)
+    assert_same_run(found, expected, tmp_path / "broken", tmp_path / "unbroken")
+    assert any("weighting/" in key for key in found[1].history[0])
+    state = [v.numpy() for v in found[0].weighting_variables]
+    fresh = [v.numpy() for v in build(1, weighting)[0].weighting_variables]
+    assert sum(not np.array_equal(a, b) for a, b in zip(state, fresh, strict=True)) > 2
 
 
 @pytest.mark.slow

@@ -31,6 +31,16 @@ def test_readme_example(tmp_path, monkeypatch):
     assert "digits_boxes" in served.structured_outputs
 
 
+def test_augmentation_example():
+    names = {}
+    exec(compile(example("docs/augmentation.md"), "augmentation.md", "exec"), names)
+    picture = {"image": tf.zeros((32, 48, 3), tf.uint8), "mask": tf.ones((32, 48))}
+    changed = names["augment"](picture, tf.constant([0, 1]))
+    assert set(np.unique(changed["mask"])) <= {1, 255}
+    with pytest.raises(ValueError, match="Task 'side' cannot follow"):
+        p5.data.Augment(names["tasks"], flip_horizontal=True)
+
+
 def test_own_task(tmp_path):
     names = {}
     exec(compile(example("docs/your_own_task.md"), "your_own_task.md", "exec"), names)

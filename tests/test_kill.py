@@ -33,10 +33,11 @@ runpy.run_path("train.py", run_name="__main__")
 """
 
 
-def start(workdir):
+def start(workdir, *more):
     """Starts the command; returns its process."""
     recipe = ROOT / "tests" / "tiny_recipe.py"
     flags = [f"--recipe={recipe}", f"--workdir={workdir}", f"--epochs={EPOCHS}"]
+    flags += more
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, *flags],
         cwd=ROOT,
@@ -79,20 +80,21 @@ def kill_when(process, condition, delay=0.0):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_as_an_unbroken_one(tmp_path):
+@pytest.mark.parametrize("flags", [(), ("--weighting=GradNorm",)])
+def test_a_killed_run_ends_as_an_unbroken_one(flags, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    finish(start(whole))
+    finish(start(whole, *flags))
 
     for _ in range(2):  # at any time after a save, so that something is won
         before = saves(broken)
-        process = start(broken)
+        process = start(broken, *flags)
         kill_when(process, lambda b=before: saves(broken) - b, random.uniform(0, 0.5))
         assert len(history(broken)) < EPOCHS
     # At the end of the last epoch, before or while the results are made.
-    process = start(broken)
+    process = start(broken, *flags)
     kill_when(process, lambda: len(history(broken)) == EPOCHS)
     assert not (broken / "results.json").exists()
-    finish(start(broken))
+    finish(start(broken, *flags))
 
     rows = [
         [{k: v for k, v in row.items() if k != "seconds"} for row in history(workdir)]

@@ -54,7 +54,7 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
     def read(indices, epochs):
         return {name: tf.gather(field, indices) for name, field in fields.items()}
 
-    augment = p5.data.Augment(maps=("mask",), flip_vertical=True, brightness=0.1)
+    augment = p5.data.Augment(tasks, flip_vertical=True, brightness=0.1)
     return p5.data.Source(config.examples, read, augment=augment)
 
 

@@ -142,6 +142,12 @@ def _parts(sources: dict[str, Source], tasks: list[Task]) -> dict[str, Part]:
     owned: dict[str, list[Task]] = {}
     dummies: dict[str, np.ndarray] = {}
     for name, source in sources.items():
+        if source.augment_batch is not None:
+            raise ValueError(
+                "`augment_batch` must be given to the mixture, whose batches hold "
+                "examples of all sources, by `dataclasses.replace`. "
+                f"Received: one in source {name!r}"
+            )
         zero = tf.zeros([1], tf.int64)
         example = _loaded(source, source.read(zero, zero))
         fixed = source.transform(example) if source.transform else example

@@ -91,6 +91,10 @@ def training(
     dataset = dataset.map(
         lambda example: source.batch(tasks, example), num_parallel_calls=AUTOTUNE
     )
+    if source.augment_batch is not None:
+        dataset = _numbered(dataset, seed, start).map(
+            source.augment_batch, num_parallel_calls=AUTOTUNE
+        )
     if start is None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     return dataset.prefetch(AUTOTUNE)
@@ -144,6 +148,18 @@ def evaluation(
         dataset = dataset.batch(local_size, drop_remainder=True)
     dataset = dataset.map(finish, num_parallel_calls=AUTOTUNE)
     return dataset.prefetch(AUTOTUNE)
+
+
+def _numbered(
+    dataset: tf.data.Dataset, seed: int, start: int | None
+) -> tf.data.Dataset:
+    """Pairs each batch with a seed of its own, the same on every worker."""
+    if start is None:
+        steps = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+    else:
+        steps = tf.data.Dataset.counter(start)
+    seeds = steps.map(lambda step: tf.stack([tf.constant(seed, tf.int64), step]))
+    return tf.data.Dataset.zip((dataset, seeds))
 
 
 def _share(

@@ -34,6 +34,8 @@ class Source:
         augment: From one example and a seed `(2,)` to one, applied in training.
         load: From one example to one, applied in parallel before `augment`: reads
             what is still in files, such as pictures.
+        augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
+            applied last, in training: `MixUp`, `CutMix`.
     """
 
     size: int
@@ -41,6 +43,7 @@ class Source:
     transform: Callable[[Example], Example] | None = None
     augment: Callable[[Example, tf.Tensor], Example] | None = None
     load: Callable[[Example], Example] | None = None
+    augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -128,7 +131,7 @@ def from_tfds(
         image_size: Size of the images, `(height, width)` or one number for both. If
             left out, the data set must declare one size for all.
         maps: Fields that are label maps, resized without mixing labels.
-        **kwargs: `transform` and `augment` of the source.
+        **kwargs: `transform`, `augment` and `augment_batch` of the source.
 
     Returns:
         A source; boxes are padded with label −1 to the most that an image has.

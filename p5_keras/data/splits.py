@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from p5_keras.data.labels import Labels, adapt, check
 from p5_keras.data.pipeline import evaluation, training
-from p5_keras.data.source import Example, Source, builder, from_tfds
+from p5_keras.data.source import Batch, Example, Source, builder, from_tfds
 from p5_keras.task import Task
 
 
@@ -41,6 +41,7 @@ def load(
     maps: Iterable[str] = (),
     transform: Callable[[Example], Example] | None = None,
     augment: Callable[[Example, tf.Tensor], Example] | None = None,
+    augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None,
     **kwargs: Any,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset, tf.data.Dataset]:
     """Loads a data set for some tasks, adapts them to it, and checks its labels.
@@ -56,6 +57,7 @@ def load(
         maps: See `from_tfds`.
         transform: See `Source`.
         augment: See `Source`.
+        augment_batch: See `Source`.
         **kwargs: Arguments of the builder.
 
     Returns:
@@ -63,10 +65,12 @@ def load(
         time), validation and test.
     """
     found = builder(name, manual_dir, **kwargs)
-    sources = [
-        from_tfds(found, s, image_size, maps, transform=transform, augment=augment)
-        for s in splits
-    ]
+    given = {
+        "transform": transform,
+        "augment": augment,
+        "augment_batch": augment_batch,
+    }
+    sources = [from_tfds(found, s, image_size, maps, **given) for s in splits]
     _, validation, test = prepare(sources, tasks, batch_size)
     train = training(sources[0], tasks, batch_size, seed, start=None)
     return train, validation, test

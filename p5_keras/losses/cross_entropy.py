@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from p5_keras.losses.base import MeanLoss, Tensor
+from p5_keras.losses.base import MeanLoss, Tensor, safe_divide
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -13,7 +13,9 @@ class SoftmaxCrossEntropy(MeanLoss):
     """Cross-entropy of one class among many.
 
     Labels are integers `(batch, ...)`, outputs logits `(batch, ..., classes)`. With
-    class weights the mean is the weighted mean: Σ w l / Σ w.
+    class weights the mean is the weighted mean: Σ w l / Σ w. Labels may also be
+    probabilities of the outputs' shape, as of mixed examples; then the loss is the
+    mean, by probability, of the losses of the classes.
 
     Args:
         label_smoothing: Share of the target spread evenly over all classes.
@@ -45,12 +47,15 @@ class SoftmaxCrossEntropy(MeanLoss):
     def elements(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `(batch, ...)` losses, and weights of the same shape."""
         log_p = ops.log_softmax(y_pred, axis=-1)
+        classes = log_p.shape[-1]
+        if len(y_true.shape) == len(log_p.shape) and y_true.shape[-1] == classes > 1:
+            return self._soft(ops.cast(y_true, log_p.dtype), log_p)
         labels = ops.cast(y_true, "int32")
         if len(labels.shape) == len(log_p.shape):
             labels = ops.squeeze(labels, axis=-1)
-        one_hot = ops.one_hot(labels, log_p.shape[-1], dtype=log_p.dtype)
+        one_hot = ops.one_hot(labels, classes, dtype=log_p.dtype)
         target = one_hot * (1 - self.label_smoothing)
-        target = target + self.label_smoothing / log_p.shape[-1]
+        target = target + self.label_smoothing / classes
         losses = -ops.sum(target * log_p, axis=-1)
         if self.gamma:
             p = ops.exp(ops.sum(one_hot * log_p, axis=-1))
@@ -59,6 +64,17 @@ class SoftmaxCrossEntropy(MeanLoss):
             return losses, ops.ones_like(losses)
         weights = ops.convert_to_tensor(self.class_weights, dtype=log_p.dtype)
         return losses, ops.sum(one_hot * weights, axis=-1)
+
+    def _soft(self, truth: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the mean over classes of what `elements` gives for each."""
+        even = ops.mean(log_p, axis=-1, keepdims=True)
+        losses = -(1 - self.label_smoothing) * log_p - self.label_smoothing * even
+        if self.gamma:
+            losses = losses * _power(1 - ops.exp(log_p), self.gamma)
+        if self.class_weights is not None:
+            truth = truth * ops.convert_to_tensor(self.class_weights, truth.dtype)
+        weights = ops.sum(truth, axis=-1)
+        return safe_divide(ops.sum(truth * losses, axis=-1), weights), weights
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -44,6 +44,8 @@ class ElementMean(keras.Metric):
         """Adds a batch."""
         y_true, present = present_labels(ops.convert_to_tensor(y_true))
         values = ops.cast(self.function(y_true, y_pred), "float32")
+        while len(present.shape) > len(values.shape):
+            present = ops.min(present, axis=-1)
         weights = align(present, values)
         if sample_weight is not None:
             weights = weights * align(ops.cast(sample_weight, "float32"), values)

@@ -34,7 +34,8 @@ class LabelAUC(keras.metrics.AUC):
         y_true, present = present_labels(ops.convert_to_tensor(y_true))
         if sample_weight is not None:
             present = present * align(ops.cast(sample_weight, "float32"), present)
-        super().update_state(y_true, y_pred, sample_weight=present)
+        # Of mixed examples the larger part counts.
+        super().update_state(y_true > 0.5, y_pred, sample_weight=present)
 
     def result(self) -> Tensor:
         """Returns the mean area; NaN when no label has both sides."""

@@ -17,7 +17,8 @@ from p5_keras.tasks.vector_head import VectorTask, class_list
 class Classification(VectorTask):
     """One class among many for each example.
 
-    Label: an integer `(batch,)`, negative where missing. Raw output: logits
+    Label: an integer `(batch,)`, negative where missing; where examples are mixed
+    (`p5.data.MixUp`), probabilities `(batch, classes)` instead. Raw output: logits
     `(batch, classes)`. Decoded: `label` int32 `(batch,)` and `probabilities`
     `(batch, classes)`.
 
@@ -39,6 +40,7 @@ class Classification(VectorTask):
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "accuracy"
+    refuses = {}
 
     def __init__(
         self,
@@ -74,6 +76,11 @@ class Classification(VectorTask):
         label = tf.cast(self.field(example, self.label), tf.int32)
         return read_classes(self, example, self.shaped(label))
 
+    def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """Returns probabilities `(batch, classes)`."""
+        one, two = (tf.one_hot(x, self.units) for x in (label, other))
+        return share[:, None] * one + (1 - share[:, None]) * two
+
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that class ids are below the number of classes."""
         check_classes(self, np.where(weight > 0, label, -1), self.units)
@@ -85,9 +92,11 @@ class Classification(VectorTask):
         )
 
     def default_metrics(self) -> list[keras.Metric]:
-        """Returns the accuracy."""
+        """Returns the accuracy; of a mixture the larger part is the truth."""
 
         def right(y_true: Tensor, y_pred: Tensor) -> Tensor:
+            if len(y_true.shape) == len(y_pred.shape):  # probabilities
+                y_true = ops.argmax(y_true, axis=-1)
             return ops.equal(
                 ops.cast(ops.argmax(y_pred, axis=-1), y_true.dtype), y_true
             )

@@ -22,6 +22,9 @@ class DenseRegression(MapTask):
     where a pixel has none. Raw output: the logarithm of the value `(batch, height,
     width, 1)`. Decoded: `value` `(batch, height, width)` in the user's units.
 
+    What is shown twice as large is half as far away, so `changes_under` is "zoom",
+    "stretch" and "shear" if left out; give `[]` for values other than distances.
+
     Args:
         name: Name of the task.
         error: "silog" (scale-invariant log error) or "l1" (absolute log error).
@@ -39,6 +42,10 @@ class DenseRegression(MapTask):
     better = {"abs_rel": "lower", "rmse": "lower", "delta1": "higher"}
     primary = "abs_rel"
     score_name = "negative AbsRel"
+    follows = "map"
+    void = 0
+    changing = ("zoom", "stretch", "shear")
+    refuses = {"mixup": "a pixel of two images has two values"}
 
     def __init__(
         self,
@@ -77,6 +84,10 @@ class DenseRegression(MapTask):
         known = tf.reduce_any(~tf.math.is_nan(label), axis=[1, 2])
         weight = tf.cast(known, tf.float32)
         return label, weight * example_weight(self, example, weight)
+
+    def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
+        """Returns each pixel's value in the image that it is of."""
+        return tf.where(own, label, other)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that no label is infinite."""

@@ -73,6 +73,11 @@ class Detection(Task):
     better = {"map": "higher", "map50": "higher", "recall": "higher"}
     primary = "map50"
     score_name = "image AP50"
+    follows = "boxes"
+    refuses = {
+        "mixup": "an object that shines through is neither there nor absent",
+        "cutmix": "what is left of an object covered in part may be no rectangle",
+    }
 
     def __init__(
         self,

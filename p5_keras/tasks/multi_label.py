@@ -18,9 +18,9 @@ from p5_keras.tasks.vector_head import VectorTask, class_list
 class MultiLabel(VectorTask):
     """Several independent yes/no labels for each example.
 
-    Label: 0, 1, or missing (NaN or negative), one by one, `(batch, labels)`. Raw
-    output: logits `(batch, labels)`. Decoded: `probability` and `label` (at 0.5),
-    both `(batch, labels)`.
+    Label: 0, 1, or missing (NaN or negative), one by one, `(batch, labels)`; between
+    0 and 1 where examples are mixed (`p5.data.MixUp`). Raw output: logits `(batch,
+    labels)`. Decoded: `probability` and `label` (at 0.5), both `(batch, labels)`.
 
     Args:
         name: Name of the task.
@@ -36,6 +36,7 @@ class MultiLabel(VectorTask):
     better = {"accuracy": "higher", "auc": "higher"}
     primary = "auc"
     score_name = "accuracy"
+    refuses = {}
 
     def __init__(
         self,
@@ -73,6 +74,10 @@ class MultiLabel(VectorTask):
         known = tf.reduce_any(~tf.math.is_nan(label), axis=-1)
         weight = tf.cast(known, tf.float32)
         return label, weight * example_weight(self, example, weight)
+
+    def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """Returns shares, NaN where either label is missing."""
+        return share[:, None] * label + (1 - share[:, None]) * other
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that labels are 0, 1 or missing."""

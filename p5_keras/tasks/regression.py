@@ -36,6 +36,7 @@ class Regression(VectorTask):
     better = {"mae": "lower", "rmse": "lower"}
     primary = "mae"
     score_name = "negative absolute error"
+    refuses = {"cutmix": "a value of an image is no mean over its parts"}
 
     def __init__(
         self,
@@ -71,6 +72,10 @@ class Regression(VectorTask):
         label = self.shaped(label, self.size)
         weight = tf.cast(tf.reduce_any(~tf.math.is_nan(label), axis=-1), tf.float32)
         return label, weight * example_weight(self, example, weight)
+
+    def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
+        """Returns the mean by share, NaN where either value is missing."""
+        return share[:, None] * label + (1 - share[:, None]) * other
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that no label is infinite."""

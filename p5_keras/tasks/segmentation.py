@@ -44,6 +44,8 @@ class Segmentation(MapTask):
     better = {"miou": "higher", "pixel_accuracy": "higher"}
     primary = "miou"
     score_name = "image mIoU"
+    follows = "map"
+    refuses = {"mixup": "a pixel of two images has two classes"}
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Segmentation(MapTask):
         super().__init__(name, **kwargs)
         self.class_names = class_list(name, num_classes, class_names)
         self.ignore_label = ignore_label
+        self.void = -1 if ignore_label is None else ignore_label
         self.class_weights = check_class_weights(
             name, class_weights, len(self.class_names)
         )
@@ -82,6 +85,10 @@ class Segmentation(MapTask):
         if self.ignore_label is not None:
             label = tf.where(label == self.ignore_label, -1, label)
         return read_classes(self, example, label)
+
+    def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
+        """Returns each pixel's class in the image that it is of."""
+        return tf.where(own, label, other)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that class ids are below the number of classes."""

@@ -118,7 +118,7 @@ def test_transform_and_augment_are_kept(pictures):
     def transform(example):
         return example
 
-    augment = p5.data.Augment(flip_horizontal=True)
+    augment = p5.data.Augment([], flip_horizontal=True)
     source = p5.data.from_tfds(
         pictures, "test", 6, ["mask"], transform=transform, augment=augment
     )
@@ -161,6 +161,27 @@ def test_load_gives_three_datasets_and_adapts_the_tasks(folder, pictures):
         assert set(y) == set(weight) == {"number", "mask"}
     weights = np.concatenate([w["number"] for _, _, w in test])
     np.testing.assert_array_equal(weights, [1, 1, 1, 0])
+
+
+def test_load_augments_the_training_batches_alone(folder, pictures):
+    tasks = [p5.tasks.Regression("number")]
+
+    def darken(example, seed):
+        return {**example, "image": tf.zeros_like(example["image"])}
+
+    def relabel(batch, seed):
+        x, labels, weights = batch
+        return x, {"number": labels["number"] + 100}, weights
+
+    changes = {"augment": darken, "augment_batch": relabel}
+    train, *others = p5.data.load(
+        "tiny_pictures", tasks, 6, 2, data_dir=folder, **changes
+    )
+    for x, y, _ in train:
+        assert not x.numpy().any() and (y["number"].numpy() >= 100).all()
+    for dataset in others:
+        for x, y, _ in dataset:
+            assert x.numpy().any() and (y["number"].numpy() < 100).all()
 
 
 def test_load_checks_labels_of_every_split(folder, pictures):

@@ -61,6 +61,36 @@ def test_softmax_takes_a_column_of_labels():
     assert float(loss) == pytest.approx((WRONG + RIGHT) / 2)
 
 
+def test_softmax_of_probabilities_by_hand():
+    labels = np.array([[0.25, 0.75], [1.0, 0.0]], "float32")
+    loss = SoftmaxCrossEntropy(class_weights=[1.0, 3.0])(labels, rows(2))
+    expected = (0.25 * WRONG + 0.75 * 3 * RIGHT + WRONG) / (0.25 + 0.75 * 3 + 1)
+    assert float(loss) == pytest.approx(expected)
+    missing = np.array([1.0, 0.0])
+    loss = SoftmaxCrossEntropy()(labels, rows(2), missing)
+    assert float(loss) == pytest.approx(0.25 * WRONG + 0.75 * RIGHT)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("class_weights", [None, [1.0, 0.0, 5.0]])
+def test_softmax_of_probabilities_is_the_mean_of_the_classes(
+    smoothing, gamma, class_weights
+):
+    loss = SoftmaxCrossEntropy(smoothing, class_weights, gamma)
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype("float32")
+    one, two = rng.integers(0, 3, (2, 6))
+    share = rng.uniform(size=6).astype("float32")
+    eye = np.eye(3, dtype="float32")
+    # The same terms as of two sets of labels, weighted.
+    soft = loss.terms(
+        share[:, None] * eye[one] + (1 - share[:, None]) * eye[two], logits
+    )
+    parts = [loss.terms(one, logits, share), loss.terms(two, logits, 1 - share)]
+    np.testing.assert_allclose(soft, np.sum(parts, axis=0), rtol=1e-5)
+
+
 def test_softmax_refuses_full_smoothing():
     with pytest.raises(ValueError, match=r"`label_smoothing`.*label_smoothing=1"):
         SoftmaxCrossEntropy(label_smoothing=1)

@@ -59,6 +59,12 @@ def test_mean_of_one_value_an_example_with_a_column_of_labels():
     assert float(metric.result()) == pytest.approx(2)
 
 
+def test_mean_of_one_value_an_example_with_a_vector_of_labels():
+    metric = ElementMean(lambda t, p: t[:, 0] + p[:, 0], "sum")
+    metric.update_state(floats([1, 2], [3, NAN], [5, 6]), floats([0], [0], [1]))
+    assert float(metric.result()) == (1 + 6) / 2
+
+
 def test_root_is_taken_after_the_mean():
     metric = ElementMean(lambda t, p: (t - p) ** 2, "rmse", root=True)
     metric.update_state(floats(1, 7), floats(0, 0))
@@ -80,6 +86,16 @@ def test_auc_by_hand():
     p = floats([0.9], [0.4], [0.5], [0.1])
     metric.update_state(floats([1], [1], [0], [0]), np.log(p / (1 - p)))
     assert float(metric.result()) == pytest.approx(3 / 4, abs=1e-4)
+
+
+def test_auc_of_mixed_labels_goes_by_the_larger_part():
+    outputs = floats([2], [1], [-1], [0])
+    found = []
+    for labels in (floats([0.7], [0.4], [0.1], [0.9]), floats([1], [0], [0], [1])):
+        metric = LabelAUC(1)
+        metric.update_state(labels, outputs)
+        found.append(float(metric.result()))
+    assert found[0] == found[1] == pytest.approx(0.75, abs=0.01)
 
 
 def test_auc_leaves_missing_labels_and_examples_out():
