@@ -21,9 +21,11 @@ from p5_keras import (
     export,
     losses,
     metrics,
+    optimizers,
     recipe,
     report,
     results,
+    sharing,
     strategy,
     tasks,
     trunks,
@@ -35,7 +37,9 @@ from p5_keras.checkpoint import Checkpoints
 from p5_keras.model import MultiTaskModel
 from p5_keras.predict import predict_folder
 from p5_keras.progress import EpochTable
+from p5_keras.sharing import Sharing
 from p5_keras.task import Task
+from p5_keras.task_stopping import TaskStopping
 from p5_keras.trunk import Trunk
 from p5_keras.workdir import Workdir
 
@@ -45,7 +49,9 @@ __all__ = [
     "Checkpoints",
     "EpochTable",
     "MultiTaskModel",
+    "Sharing",
     "Task",
+    "TaskStopping",
     "Trunk",
     "Workdir",
     "averaged_weights",
@@ -56,10 +62,12 @@ __all__ = [
     "export",
     "losses",
     "metrics",
+    "optimizers",
     "predict_folder",
     "recipe",
     "report",
     "results",
+    "sharing",
     "strategy",
     "tasks",
     "trunks",

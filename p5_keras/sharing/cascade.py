@@ -112,7 +112,10 @@ class Cascade(Sharing):
                 "and a list of boxes is neither; 'output' and 'features' do. "
                 f"Received: {task!r}"
             )
-        return Decoded(task, name=f"decoded_{task.name}")(output)
+        decoded = Decoded(task, name=f"decoded_{task.name}")
+        if decoded.is_discrete(output):
+            output = StopGradient()(output)
+        return decoded(output)
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -131,12 +134,16 @@ class Decoded(layers.Layer):
         super().__init__(**kwargs)
         self.task = task
 
+    def is_discrete(self, output: Tensor) -> bool:
+        """Whether the task decodes to classes alone, so that no gradient comes back."""
+        return not _real(self.task.decode(ops.zeros((1, *output.shape[1:]))))
+
     def call(self, inputs: Tensor) -> Tensor:
         """Decodes."""
-        fields = self.task.decode(inputs).values()
-        real = [x for x in fields if keras.backend.is_float_dtype(x.dtype)]
+        fields = self.task.decode(inputs)
+        real = _real(fields)
         if not real:
-            return ops.one_hot(next(iter(fields)), inputs.shape[-1])
+            return ops.one_hot(next(iter(fields.values())), inputs.shape[-1])
         return real[0] if len(real) == 1 else ops.concatenate(real, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
@@ -149,3 +156,7 @@ class Decoded(layers.Layer):
         """Makes the layer of `get_config()` again."""
         task = keras.saving.deserialize_keras_object(config["task"])
         return cls(**{**config, "task": task})
+
+
+def _real(fields: Features) -> list[Tensor]:
+    return [x for x in fields.values() if keras.backend.is_float_dtype(x.dtype)]

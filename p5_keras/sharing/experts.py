@@ -138,12 +138,19 @@ def mixed(
             gate = Gate(
                 group + suffix.replace("_", "/"), experts, name=f"gate_{group}{suffix}"
             )
-            weights = gate(pooled(state[group]))
+            weights = gate(_evidence(state[group], inputs))
             mix = Mixture(name=f"mixture_{group}{suffix}")
             state[group] = mix([weights, *[outputs[e] for e in experts]])
         for name in names:
             found[name][feature] = state[name]
     return found
+
+
+def _evidence(x: Tensor, inputs: Tensor) -> Tensor:
+    """Returns what a gate decides on; raw pixels would saturate its softmax."""
+    if x is inputs and len(x.shape) == 4:
+        x = layers.Rescaling(1 / 127.5, offset=-1.0)(x)
+    return pooled(x)
 
 
 def _dense_expert(units: Sequence[int]) -> Expert:

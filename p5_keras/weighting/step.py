@@ -26,16 +26,24 @@ class Parts:
     def __init__(self, model: Any) -> None:
         cut = model.bottleneck
         self.trunk = keras.Model(model.input, cut)
+        # In a cascade the output of one task is what another reads.
+        known = {id(x): i for i, x in enumerate(cut)}
+        self.passed = {
+            t: known[id(y)] for t, y in model.output.items() if id(y) in known
+        }
+        rest = {t: y for t, y in model.output.items() if t not in self.passed}
         # A gate or a column of one task may read the input itself.
-        self.heads = keras.Model([*cut, *model.inputs], model.output)
+        self.heads = keras.Model([*cut, *model.inputs], rest)
 
     def __call__(self, x: Any, tape: tf.GradientTape) -> tuple[Any, Cut]:
         """Returns the outputs, and what the gradients of the features need."""
+        inputs = [tf.convert_to_tensor(part) for part in tf.nest.flatten(x)]
         features = tf.nest.flatten(self.trunk(x, training=True))
         leaves = [tf.stop_gradient(feature) for feature in features]
         for leaf in leaves:
             tape.watch(leaf)
-        outputs = self.heads([*leaves, *tf.nest.flatten(x)], training=True)
+        outputs = self.heads([*leaves, *inputs], training=True)
+        outputs |= {task: leaves[i] for task, i in self.passed.items()}
         return outputs, Cut(features, leaves)
 
 
