@@ -55,9 +55,8 @@ class PerPart(keras.optimizers.Optimizer):
         loss_scale_factor: float | None = None,
         name: str = "per_part",
     ) -> None:
-        trunk = keras.optimizers.get(trunk)
         super().__init__(
-            learning_rate=lambda: trunk.learning_rate,
+            learning_rate=0.0,  # never read
             clipnorm=clipnorm,
             clipvalue=clipvalue,
             global_clipnorm=global_clipnorm,
@@ -67,7 +66,7 @@ class PerPart(keras.optimizers.Optimizer):
             loss_scale_factor=loss_scale_factor,
             name=name,
         )
-        self.trunk = trunk
+        self.trunk = keras.optimizers.get(trunk)
         self.heads = (
             {task: keras.optimizers.get(part) for task, part in heads.items()}
             if isinstance(heads, Mapping)

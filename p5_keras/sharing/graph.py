@@ -107,7 +107,10 @@ class TaskGraph:
             )
             if related and not any(r.issuperset(pair) for _, r in frontier):
                 return None
-        return [x for x, _ in frontier] or None
+        shares = any(
+            _has_variables(n) and self._shared(n) for n in self._nodes.values()
+        )
+        return [x for x, _ in frontier] if shares and frontier else None
 
     def _walk(self, output: Tensor, task: str | None) -> None:
         """Notes a task at all that its loss passes; none at what no loss does."""
