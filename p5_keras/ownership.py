@@ -21,6 +21,7 @@ class Ownership:
     layers: list[Any]
     trainable_variables: list[keras.Variable]
     train_function: Any
+    test_function: Any
     get_layer: Any
     make_train_function: Any
     _alpha: Any
@@ -120,3 +121,5 @@ class Ownership:
         changed, self._frozen = names != self._frozen, names
         if changed and self.train_function is not None:
             self.make_train_function(force=True)
+        if changed:
+            self.test_function = None  # `evaluate` makes it, with α as it is now

@@ -311,3 +311,27 @@ def test_two_replicas_train_as_one_device(name, two_replicas):
         np.testing.assert_allclose(logs2[key], value, rtol=1e-4, atol=1e-5)
     gates = sorted(key for key in logs if key.startswith("gate/"))
     assert bool(gates) == (name == "ple")
+
+
+@pytest.mark.slow
+def test_a_real_resnet(tmp_path):
+    """Two columns of ResNet-50, cut at four places and stitched at each."""
+    x = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    y = {"mask": np.zeros((2, 64, 64), "int32"), "size": np.ones((2, 1), "float32")}
+    chosen = [
+        Segmentation("mask", num_classes=2, width=4),
+        Regression("size", mean=[0.0], std=[1.0]),
+    ]
+    model = p5.build_model(
+        p5.trunks.ResNet50(), chosen, (64, 64, 3), sharing=CrossStitch()
+    )
+    model.compile(keras.optimizers.SGD(1e-3))
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(1)
+    assert np.isfinite(model.fit(batches, verbose=0).history["loss"]).all()
+    outputs = model(x, training=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert_equal_outputs(outputs, loaded(x, training=False))
+    p5.export.saved_model(model, tmp_path / "export")
+    served = tf.saved_model.load(tmp_path / "export").signatures["raw"]
+    assert_equal_outputs(outputs, served(tf.constant(x)))
