@@ -16,6 +16,7 @@ if _backend != "tensorflow":
 
 from p5_keras import (
     catalog,
+    cost,
     data,
     evaluation,
     export,
@@ -57,6 +58,7 @@ __all__ = [
     "averaged_weights",
     "build_model",
     "catalog",
+    "cost",
     "data",
     "evaluation",
     "export",

@@ -48,12 +48,12 @@ class Ownership:
     def shared_variables(self) -> list[keras.Variable]:
         """Trainable variables that several tasks' losses reach: a weighting's."""
         owners = self.task_graph.owners()
-        return [v for v in self.trainable_variables if len(owners[id(v)]) > 1]
+        return [v for v in self.trainable_variables if len(owners.get(id(v), ())) > 1]
 
     def variables_of(self, task: str) -> list[keras.Variable]:
         """Trainable variables that only this task's loss reaches."""
         owners = self.task_graph.owners()
-        return [v for v in self.trainable_variables if owners[id(v)] == {task}]
+        return [v for v in self.trainable_variables if owners.get(id(v)) == {task}]
 
     @property
     def bottleneck(self) -> list[Tensor] | None:

@@ -313,6 +313,16 @@ def test_two_replicas_train_as_one_device(name, two_replicas):
     assert bool(gates) == (name == "ple")
 
 
+@pytest.mark.parametrize("name", ["cascade-decoded", "mtan", "ple", "sluice"])
+def test_half_precision(name, data, bfloat16):
+    x, y = data
+    model = build(name)
+    model.compile("adam", run_eagerly=True)
+    logs = [model.train_on_batch(x, y, return_dict=True) for _ in range(2)]
+    assert np.isfinite([log["loss"] for log in logs]).all()
+    assert {y.dtype for y in model.output.values()} == {"float32"}
+
+
 @pytest.mark.slow
 def test_a_real_resnet(tmp_path):
     """Two columns of ResNet-50, cut at four places and stitched at each."""
@@ -334,4 +344,7 @@ def test_a_real_resnet(tmp_path):
     assert_equal_outputs(outputs, loaded(x, training=False))
     p5.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(tmp_path / "export").signatures["raw"]
-    assert_equal_outputs(outputs, served(tf.constant(x)))
+    for name, value in served(tf.constant(x)).items():
+        # Two steps leave the statistics far off, and outputs of 10^8.
+        scale = float(np.abs(outputs[name]).max())
+        np.testing.assert_allclose(value / scale, outputs[name] / scale, atol=1e-4)
