@@ -59,9 +59,9 @@ class Ownership:
     def bottleneck(self) -> list[Tensor] | None:
         """The Keras tensors in which all that is shared ends, or `None`.
 
-        There is none where two tasks share variables and read none of these tensors
-        in common, as in a model of separate columns: their gradients there are
-        orthogonal by construction.
+        There is none where groups of tasks share variables and read none of these
+        tensors in common, as in a model of separate columns: their gradients there
+        are orthogonal by construction.
         """
         return self.task_graph.bottleneck()
 

@@ -1,6 +1,5 @@
 """Which tasks share what, read off the graph of a finished model."""
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,22 +94,25 @@ class TaskGraph:
     def bottleneck(self) -> list[Tensor] | None:
         """Returns the frontier, if the gradients there tell the tasks' conflicts.
 
-        Two tasks that share variables and read no tensor of it in common have
-        gradients there whose product is 0 by construction, whatever those of the
-        variables are; then there is no bottleneck.
+        Tasks that read a tensor of it in common, or are linked by tasks that do, are a
+        group. Between two groups the product of gradients there is 0 by construction,
+        whatever that of the variables is; if tasks of two groups share variables,
+        there is no bottleneck.
         """
         frontier = list(self.frontier().values())
-        for pair in itertools.combinations(self.outputs, 2):
-            related = any(
-                _has_variables(node) and node.tasks.issuperset(pair)
-                for node in self._nodes.values()
-            )
-            if related and not any(r.issuperset(pair) for _, r in frontier):
-                return None
-        shares = any(
-            _has_variables(n) and self._shared(n) for n in self._nodes.values()
-        )
-        return [x for x, _ in frontier] if shares and frontier else None
+        groups = [{task} for task in self.outputs]
+        for _, readers in frontier:
+            linked = [group for group in groups if group & readers]
+            groups = [group for group in groups if not group & readers]
+            groups += [set().union(*linked)] if linked else []
+        shared = [
+            node.tasks
+            for node in self._nodes.values()
+            if self._shared(node) and _has_variables(node)
+        ]
+        if any(not any(tasks <= group for group in groups) for tasks in shared):
+            return None
+        return [x for x, _ in frontier] if shared and frontier else None
 
     def _walk(self, output: Tensor, task: str | None) -> None:
         """Notes a task at all that its loss passes; none at what no loss does."""
