@@ -26,6 +26,7 @@ flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("epochs", None, "Number of epochs.")
 flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
 flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
+flags.DEFINE_string("sharing", None, "A class of p5_keras.sharing, or none.")
 flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
 flags.DEFINE_enum("strategy", "auto", ["auto", "none", "mirrored", "tpu"], "Devices.")
@@ -112,6 +113,10 @@ def train(plan) -> None:
     )
     table = p5.EpochTable(tasks, config.epochs)
     board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+    stopping = []
+    if config.task_patience is not None:
+        patience = config.task_patience
+        stopping = [p5.TaskStopping(patience, checkpoints=checkpoints)]
     if cost := p5.weighting.measure(model, batches(0)):
         print(cost)
     checkpoints.fit(
@@ -120,7 +125,7 @@ def train(plan) -> None:
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=val,
-        callbacks=[table, board],
+        callbacks=[table, board, *stopping],
         verbose=0,
     )
 

@@ -82,5 +82,4 @@ def measure(example: dict) -> dict:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One convolutional trunk under both heads."""
-    shape = (*config.image_size, 3)
-    return p5.build_model(config.trunk, tasks, shape, config.trunk_l2, config.head_l2)
+    return p5.recipe.build(config, tasks, (*config.image_size, 3))

@@ -84,4 +84,4 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One convolutional trunk under all heads."""
     shape = (120 // config.scale, 128 // config.scale, 1)
-    return p5.build_model(config.trunk, tasks, shape, config.trunk_l2, config.head_l2)
+    return p5.recipe.build(config, tasks, shape)

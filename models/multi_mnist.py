@@ -90,6 +90,4 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One convolutional trunk under both heads."""
-    return p5.build_model(
-        config.trunk, tasks, (36, 36, 1), config.trunk_l2, config.head_l2
-    )
+    return p5.recipe.build(config, tasks, (36, 36, 1))

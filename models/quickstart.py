@@ -72,6 +72,4 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One convolutional trunk under all heads."""
-    return p5.build_model(
-        config.trunk, tasks, (48, 48, 1), config.trunk_l2, config.head_l2
-    )
+    return p5.recipe.build(config, tasks, (48, 48, 1))

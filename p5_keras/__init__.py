@@ -16,15 +16,18 @@ if _backend != "tensorflow":
 
 from p5_keras import (
     catalog,
+    cost,
     data,
     evaluation,
     export,
     losses,
     metrics,
+    optimizers,
     plan,
     recipe,
     report,
     results,
+    sharing,
     strategy,
     tasks,
     trunks,
@@ -36,7 +39,9 @@ from p5_keras.checkpoint import Checkpoints
 from p5_keras.model import MultiTaskModel
 from p5_keras.predict import predict_folder
 from p5_keras.progress import EpochTable
+from p5_keras.sharing import Sharing
 from p5_keras.task import Task
+from p5_keras.task_stopping import TaskStopping
 from p5_keras.trunk import Trunk
 from p5_keras.workdir import Workdir
 
@@ -46,22 +51,27 @@ __all__ = [
     "Checkpoints",
     "EpochTable",
     "MultiTaskModel",
+    "Sharing",
     "Task",
+    "TaskStopping",
     "Trunk",
     "Workdir",
     "averaged_weights",
     "build_model",
     "catalog",
+    "cost",
     "data",
     "evaluation",
     "export",
     "losses",
     "metrics",
+    "optimizers",
     "plan",
     "predict_folder",
     "recipe",
     "report",
     "results",
+    "sharing",
     "strategy",
     "tasks",
     "trunks",

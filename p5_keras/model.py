@@ -14,6 +14,8 @@ from p5_keras import losses, objective
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.naming import check_argument, check_keys, check_labels
+from p5_keras.optimizers import PerPart
+from p5_keras.ownership import Ownership
 from p5_keras.task import Task
 from p5_keras.training_step import scheduled, train_step
 from p5_keras.weighting.base import Weighting
@@ -24,13 +26,14 @@ Tensor = Any
 
 
 @keras.saving.register_keras_serializable("p5_keras")
-class MultiTaskModel(keras.Model):
+class MultiTaskModel(keras.Model, Ownership):
     """A functional model that trains all its tasks under one joint objective.
 
     `Σ_t α_t L_t + λ‖θ‖² + γ‖φ‖²`: L_t is the mean loss of task t over the examples
-    that have its label, θ the trunk's kernels and φ the heads' (anything with two or
-    more axes: no bias, no normalisation). It is compiled, fitted, saved and exported
-    as any Keras model; outputs, labels, weights and logs are keyed by task.
+    that have its label, φ the heads' kernels and θ all others, be they shared or in a
+    column of one task (anything with two or more axes: no bias, no normalisation). It
+    is compiled, fitted, saved and exported as any Keras model; outputs, labels,
+    weights and logs are keyed by task.
 
     Args:
         *args: Keras input, dict of one Keras tensor a task, and the model's name, as
@@ -133,6 +136,11 @@ class MultiTaskModel(keras.Model):
             },
             **kwargs,
         )
+        self._frozen: frozenset[str] = frozenset()
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if isinstance(optimizer, PerPart):
+            heads = {n: self.get_layer(n).trainable_variables for n in self.task_names}
+            optimizer.bind(self.trunk_variables, heads)
         self._given = MappingProxyType(
             {
                 "optimizer": self.optimizer,
@@ -159,11 +167,6 @@ class MultiTaskModel(keras.Model):
         own = {metric.name for metric in self.metrics}
         only = self.task_names[0]
         return {k if k in own else f"{only}_{k}": v for k, v in logs.items()}
-
-    @property
-    def task_names(self) -> list[str]:
-        """Names of the tasks, in their order."""
-        return [task.name for task in self.tasks]
 
     @property
     def tasks_with_loss(self) -> list[str]:
@@ -237,36 +240,6 @@ class MultiTaskModel(keras.Model):
             total = added if total is None else total + added
         return total
 
-    def variables_of(self, task: str) -> list[keras.Variable]:
-        """Trainable variables of a task's head."""
-        return self.get_layer(task).trainable_variables
-
-    @property
-    def head_variables(self) -> list[keras.Variable]:
-        """Trainable variables of all heads, φ."""
-        return [v for task in self.tasks for v in self.variables_of(task.name)]
-
-    @property
-    def trunk_variables(self) -> list[keras.Variable]:
-        """Trainable variables that no head owns, θ."""
-        heads = {id(v) for v in self.head_variables}
-        return [v for v in self.trainable_variables if id(v) not in heads]
-
-    @property
-    def shared_variables(self) -> list[keras.Variable]:
-        """Trainable variables whose gradients a weighting combines."""
-        return self.trunk_variables
-
-    @property
-    def bottleneck(self) -> list[Tensor]:
-        """The Keras tensors that the losses of all tasks pass through."""
-        tensors = {}
-        for output in self.output.values():
-            layer, node, _ = output._keras_history
-            for x in layer._inbound_nodes[node].input_tensors:
-                tensors[id(x)] = x
-        return list(tensors.values())
-
     @property
     def engine(self) -> Engine | None:
         """What runs the weighting, or `None` without one."""
@@ -326,6 +299,8 @@ class MultiTaskModel(keras.Model):
         with averaged_weights(self):
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
             logs |= whole_set_metrics(self, x, y, **kwargs)
+        # Gates are counted while training.
+        logs = {k: v for k, v in logs.items() if not k.startswith("gate/")}
         return logs if as_dict else list(logs.values())
 
     def predictions(self, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,12 @@ from typing import Any
 
 import keras
 
-from p5_keras import catalog, weighting
+from p5_keras import catalog, sharing, weighting
+from p5_keras.build import build_model
+from p5_keras.model import MultiTaskModel
 from p5_keras.naming import did_you_mean
+from p5_keras.sharing import Sharing
+from p5_keras.task import Task
 from p5_keras.trunk import Trunk
 from p5_keras.values import typed, unknown
 from p5_keras.weighting import Weighting
@@ -36,10 +40,14 @@ class Config:
             exported, or `None`.
         trunk_l2: λ of the joint objective.
         head_l2: γ of the joint objective.
+        sharing: What lies between trunk and heads, or `None` for nothing;
+            `--set sharing.experts=8` changes its arguments.
         weighting: What the tasks' losses count beside each other, or `None` for their
             plain sum; `--set weighting.update_every=10` changes its arguments.
         precision: Keras dtype policy.
         patience: Epochs without a better `val_skill` before stopping, or `None`.
+        task_patience: Epochs without a better primary metric of a task before that
+            task stops, or `None`.
     """
 
     trunk: Trunk
@@ -53,9 +61,11 @@ class Config:
     ema: float | None = None
     trunk_l2: float = 0.0
     head_l2: float = 0.0
+    sharing: Sharing | None = None
     weighting: Weighting | None = None
     precision: str = "float32"
     patience: int | None = None
+    task_patience: int | None = None
 
 
 def load(name: str) -> Any:
@@ -101,16 +111,19 @@ def configure(
         config: The recipe's configuration.
         settings: Settings, later ones winning.
         given: Values by name that win over the settings; what is `None`, or is no
-            field of the configuration, is left alone. The name of a weighting stands
-            for one with its default arguments, which the settings then change.
+            field of the configuration, is left alone. The name of a sharing
+            or a weighting stands for one with its default arguments, which the
+            settings then change.
 
     Raises:
         ValueError: A name is unknown or a value has the wrong type.
     """
     given = dict(given or {})
-    if name := given.pop("weighting", None):
-        found = named("weighting", name, weighting, Weighting)
-        config = dataclasses.replace(config, weighting=found and found())
+    kinds = {"sharing": (sharing, Sharing), "weighting": (weighting, Weighting)}
+    for field, (module, base) in kinds.items():
+        if name := given.pop(field, None):
+            found = named(field, name, module, base)
+            config = dataclasses.replace(config, **{field: found and found()})
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
@@ -199,8 +212,33 @@ def settings(config: Config, described: dict[str, Any] | None) -> list[str]:
         described: What `describe` gave, among other things, or `None`.
     """
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    names = [name for name, value in fields.items() if not hasattr(value, "get_config")]
+    objects = ("trunk", "sharing", "weighting")
+    names = [
+        name
+        for name, value in fields.items()
+        if name not in objects and not hasattr(value, "get_config")
+    ]
     return [f"{k}={v}" for k, v in (described or {}).items() if k in names]
+
+
+def build(
+    config: Config, tasks: list[Task], input_shape: tuple[int, ...]
+) -> MultiTaskModel:
+    """Builds the model that a configuration describes; see `build_model`.
+
+    Args:
+        config: The run's configuration.
+        tasks: The tasks.
+        input_shape: Shape of one input.
+    """
+    return build_model(
+        config.trunk,
+        tasks,
+        input_shape,
+        trunk_l2=config.trunk_l2,
+        head_l2=config.head_l2,
+        sharing=config.sharing,
+    )
 
 
 def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
@@ -224,5 +262,5 @@ def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
         use_ema=config.ema is not None,
         ema_momentum=config.ema or 0.99,
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "stitch"])
     return optimizer

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from p5_keras import evaluation, report
 from p5_keras.checkpoint import Progress
+from p5_keras.cost import flops
 from p5_keras.model import MultiTaskModel
 from p5_keras.workdir import Workdir, versions
 
@@ -122,6 +123,7 @@ def results(
             "trunk": model.count_params() - sum(heads.values()),
             "heads": heads,
         },
+        "flops": flops(model),
         "objective": {
             "loss_weights": model.loss_weights,
             "trunk_l2": model.trunk_l2,

@@ -34,7 +34,7 @@ def train_step(
     if engine is not None and engine.needs_gradients:
         found = weighted_gradients(model, engine, x, y, sample_weight)
         logs = finish(model, *found, x, y, sample_weight)
-    elif clips_across_replicas(model):
+    elif clips_across_replicas(model) or model.frozen_variables:
         found = joint_gradients(model, x, y, sample_weight)
         logs = finish(model, *found, x, y, sample_weight)
     else:
@@ -75,10 +75,14 @@ def finish(
     replicas = model.distribute_strategy.num_replicas_in_sync
     batch = tf.shape(tf.nest.flatten(x)[0])[0]
     model._loss_tracker.update_state(loss * replicas, sample_weight=batch)
+    frozen = {id(v) for v in model.frozen_variables}
+    known = zip(gradients, model.trainable_variables, strict=True)
+    pairs = [(g, v) for g, v in known if id(v) not in frozen]
+    gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
     if clips_across_replicas(model):
         gradients = model.optimizer._clip_gradients(replica_sum(gradients))
         gradients = [g / replicas for g in gradients]
-    model.optimizer.apply(gradients, model.trainable_variables)
+    model.optimizer.apply(gradients, variables)
     return model.compute_metrics(x, y, y_pred, sample_weight)
 
 

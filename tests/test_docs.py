@@ -81,3 +81,30 @@ def test_own_data_of_several_sources(tmp_path, monkeypatch):
     assert x.shape == (8, 64, 64, 3)
     np.testing.assert_array_equal(weights["breed"], [1, 0] * 4)
     np.testing.assert_array_equal(weights["colour"], [0, 1] * 4)
+
+
+def test_own_sharing(tmp_path):
+    names = {}
+    code = example("docs/sharing.md")
+    assert len(code.splitlines()) < 150
+    exec(compile(code, "sharing.md", "exec"), names)
+    tasks = [
+        p5.tasks.Segmentation("mask", num_classes=2, width=4),
+        p5.tasks.Regression("size", mean=[0.0], std=[1.0]),
+    ]
+    x = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 1)).astype("float32")
+    y = {"mask": np.zeros((4, 16, 16), "int32"), "size": np.ones((4, 1), "float32")}
+    trunk, sharing = p5.trunks.Conv(4, 1, levels=3), names["Adapters"](start=0.1)
+    model = p5.build_model(trunk, tasks, (16, 16, 1), sharing=sharing)
+    shapes = sorted(x.shape[1:] for x in model.bottleneck)
+    assert shapes == [(2, 2, 16), (4, 4, 8)]
+    own = {id(v) for v in model.variables_of("size")}
+    assert id(model.get_layer("adapter_size_P3").kernel) in own
+    model.compile("adam", weighting=p5.weighting.MGDA(gradients="features"))
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for name, value in model.predict(x, verbose=0).items():
+        np.testing.assert_allclose(loaded.predict(x, verbose=0)[name], value, rtol=1e-4)
+    with pytest.raises(ValueError, match="Adapters need a trunk with maps"):
+        p5.build_model(p5.trunks.Dense([4]), tasks, (16, 16, 1), sharing=sharing)

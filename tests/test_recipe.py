@@ -256,3 +256,35 @@ def test_the_default_optimizer_follows_the_configuration():
     for variable in [*layer.trainable_variables, *norm.trainable_variables]:
         used = optimizer._use_weight_decay(variable)
         assert used == any(variable is d for d in decayed), variable.path
+
+
+def test_a_sharing_by_name_and_its_arguments():
+    settings = ["sharing.experts=3", "sharing.units=(8,)"]
+    found = p5.recipe.configure(Config(), settings, {"sharing": "MMoE"})
+    assert found.sharing == p5.sharing.MMoE(experts=3, units=(8,))
+    settings = ["sharing.depths={'a': 'P2'}"]
+    found = p5.recipe.configure(Config(), settings, {"sharing": "Hierarchical"})
+    assert found.sharing.depths == {"a": "P2"}
+    settings = ["sharing.groups=(('a', 'b'), ('c',))"]
+    found = p5.recipe.configure(Config(), settings, {"sharing": "Branching"})
+    assert found.sharing.groups == (("a", "b"), ("c",))
+    changed = dataclasses.replace(Config(), sharing=found.sharing)
+    assert p5.recipe.configure(changed, [], {"sharing": "none"}).sharing is None
+    assert p5.recipe.configure(changed, [], {}).sharing == found.sharing
+
+
+def test_wrong_sharings():
+    with pytest.raises(ValueError, match=r"`sharing` must be .* Did you mean 'MMoE'"):
+        p5.recipe.configure(Config(), [], {"sharing": "MMOE"})
+    with pytest.raises(ValueError, match="Give --sharing first"):
+        configured("sharing.experts=3")
+    with pytest.raises(ValueError, match=r"Unknown argument .* Did you mean 'experts'"):
+        p5.recipe.configure(Config(), ["sharing.expert=3"], {"sharing": "MMoE"})
+
+
+def test_settings_of_a_described_run_leave_objects_out():
+    given = {"sharing": "MMoE", "weighting": "MGDA"}
+    described = p5.recipe.describe(p5.recipe.configure(Config(), ["epochs=3"], given))
+    assert described["sharing"] == "MMoE(experts=4, units=())"
+    again = p5.recipe.configure(Config(), p5.recipe.settings(Config(), described))
+    assert (again.epochs, again.sharing, again.weighting) == (3, None, None)

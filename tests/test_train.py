@@ -500,3 +500,15 @@ def test_every_recipe_runs_from_the_command_line(name, tmp_path):
     assert "Traceback" not in mistake.stderr
     lines = [line for line in mistake.stderr.splitlines() if "error: " in line]
     assert len(lines) == 1 and "seed: 0 there, 7 now" in lines[0]
+
+
+def test_sharing_and_stopping_of_tasks(tmp_path):
+    flags = [f"--workdir={tmp_path}", "--sharing=CGC", "--set=sharing.own=2"]
+    flags += ["--set=task_patience=1", "--set=trunk.dropout=0.0"]
+    assert command("--recipe", TINY, *flags) is None
+    decided = p5.Workdir(tmp_path).read("config.json")
+    assert decided["sharing"] == "CGC(levels=1, shared=1, own=2, units=())"
+    header = (tmp_path / "logs" / "history.csv").read_text().splitlines()[0]
+    assert "gate/half/half1" in header
+    assert p5.Workdir(tmp_path).read("results.json")["flops"] > 0
+    assert command("--recipe", TINY, f"--workdir={tmp_path}", "--mode=eval") is None

@@ -60,4 +60,4 @@ def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One convolutional trunk under all heads."""
-    return p5.build_model(config.trunk, tasks, (SIDE, SIDE, 3), config.trunk_l2)
+    return p5.recipe.build(config, tasks, (SIDE, SIDE, 3))

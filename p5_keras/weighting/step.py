@@ -26,15 +26,25 @@ class Parts:
     def __init__(self, model: Any) -> None:
         cut = model.bottleneck
         self.trunk = keras.Model(model.input, cut)
-        self.heads = keras.Model(cut, model.output)
+        # In a cascade the output of one task is what another reads.
+        known = {id(x): i for i, x in enumerate(cut)}
+        self.passed = {
+            t: known[id(y)] for t, y in model.output.items() if id(y) in known
+        }
+        rest = {t: y for t, y in model.output.items() if t not in self.passed}
+        # A gate or a column of one task may read the input itself.
+        self.heads = keras.Model([*cut, *model.inputs], rest)
 
     def __call__(self, x: Any, tape: tf.GradientTape) -> tuple[Any, Cut]:
         """Returns the outputs, and what the gradients of the features need."""
+        inputs = [tf.convert_to_tensor(part) for part in tf.nest.flatten(x)]
         features = tf.nest.flatten(self.trunk(x, training=True))
         leaves = [tf.stop_gradient(feature) for feature in features]
         for leaf in leaves:
             tape.watch(leaf)
-        return self.heads(leaves, training=True), Cut(features, leaves)
+        outputs = self.heads([*leaves, *inputs], training=True)
+        outputs |= {task: leaves[i] for task, i in self.passed.items()}
+        return outputs, Cut(features, leaves)
 
 
 def weighted_gradients(
@@ -141,6 +151,15 @@ def make_engine(
             "depend on the scale of a loss.",
             type(weighting).__name__,
         )
-    if engine.needs_gradients and getattr(weighting, "gradients", "") != "full":
+    source = getattr(weighting, "gradients", "features")
+    if engine.needs_gradients and source != "full":
+        if model.bottleneck is None:
+            raise ValueError(
+                f"{type(weighting).__name__} with gradients={source!r} needs features "
+                "that all tasks read, and this model has none: the tasks' gradients "
+                "there are orthogonal by construction. Use a weighting with "
+                "gradients='full', or another sharing. "
+                f"Received: weighting={weighting!r}"
+            )
         engine.parts = Parts(model)
     return engine

@@ -1,0 +1,121 @@
+"""A sharing: what lies between a trunk and the heads of the tasks."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from p5_keras.task import Features, Task, Tensor
+from p5_keras.trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharing:
+    """Base of all sharings: which layers lie between a trunk and each task's head.
+
+    A sharing is needed to build a model and not to use it: all it does is layers of
+    a functional model. Which of these several tasks share is read off the finished
+    graph (`p5_keras/sharing/graph.py`), so a sharing has nothing to declare.
+
+    A subclass is a frozen dataclass whose fields are the architecture's parameters.
+    It implements `features()`, or `outputs()` where a head reads another head.
+    """
+
+    def features(
+        self, trunk: Trunk, tasks: Sequence[Task], inputs: Tensor
+    ) -> dict[str, Features]:
+        """Builds the layers up to the heads.
+
+        Args:
+            trunk: The trunk, whose stages and copies are what to build with.
+            tasks: The tasks.
+            inputs: The Keras tensor of the model's input.
+
+        Returns:
+            For each task the features that its head may read, by name, from the
+            finest to the deepest.
+
+        Raises:
+            ValueError: Trunk, tasks and parameters do not go together.
+        """
+        raise NotImplementedError
+
+    def outputs(
+        self, trunk: Trunk, tasks: Sequence[Task], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Builds everything from the input to the raw output of each task."""
+        features = self.features(trunk, tasks, inputs)
+        return {t.name: attach(t, features[t.name], inputs) for t in tasks}
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+
+def attach(task: Task, features: Features, inputs: Tensor) -> Tensor:
+    """Builds a task's head on features and returns its raw output."""
+    head = task.build(features, tuple(inputs.shape[1:]))
+    return head({x.name: features[x.name] for x in head.inputs})
+
+
+def column(
+    trunk: Trunk, inputs: Tensor, name: str, first: bool
+) -> dict[str, keras.Model]:
+    """Builds the stages of one of several columns.
+
+    Args:
+        trunk: The trunk.
+        inputs: The Keras tensor of the model's input.
+        name: Name of the column.
+        first: Whether it is the trunk itself, with pretrained weights where it has
+            any; other columns are copies.
+
+    Returns:
+        The stages by the name of their feature; each is named
+        `trunk_<column>_<feature>`.
+    """
+    source = trunk if first else trunk.copy()
+    stages = source.stages(tuple(inputs.shape[1:]))
+    for feature, stage in stages.items():
+        stage.name = f"trunk_{name}_{feature}"
+    return stages
+
+
+def columns(
+    trunk: Trunk, inputs: Tensor, names: Sequence[str]
+) -> dict[str, dict[str, keras.Model]]:
+    """Builds several columns; see `column()`."""
+    return {n: column(trunk, inputs, n, n == names[0]) for n in names}
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Averages a feature over its positions: `(batch, channels)`."""
+    rank = len(x.shape)
+    if rank == 2:
+        return x
+    return getattr(layers, f"GlobalAveragePooling{rank - 2}D")()(x)
+
+
+def check_tasks(
+    what: str, names: Sequence[str], tasks: Sequence[Task], value: Any
+) -> None:
+    """Checks that an argument names every task once.
+
+    Args:
+        what: Name of the argument.
+        names: The names in it.
+        tasks: The tasks.
+        value: The argument, for the message.
+
+    Raises:
+        ValueError: It does not.
+    """
+    known = [task.name for task in tasks]
+    if sorted(names) != sorted(known):
+        raise ValueError(
+            f"`{what}` must name every task once. "
+            f"Received: {what}={value!r}; tasks: {known}"
+        )

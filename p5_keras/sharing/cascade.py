@@ -1,0 +1,162 @@
+"""Serial tasks: what one task found is read by the next."""
+
+import graphlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from p5_keras.naming import did_you_mean
+from p5_keras.sharing.base import Sharing, attach
+from p5_keras.sharing.graph import StopGradient
+from p5_keras.sharing.maps import fit
+from p5_keras.task import Features, Task, Tensor
+from p5_keras.trunk import Trunk
+
+PASSES = ("output", "decoded", "features")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cascade(Sharing):
+    """Each task reads the trunk, and what tasks before it found.
+
+    What is passed on is pooled or repeated to the positions of each feature and
+    joined to its channels; a list, such as a detector's output, by its maximum.
+
+    Attributes:
+        reads: Names of the tasks that a task reads: `{"digit": ("mask",)}`. Left out,
+            each task reads the one before it.
+        passes: "output" passes the raw output on; "decoded" what `Task.decode` makes
+            of it: probabilities, values, one-hot classes; "features" those of a layer
+            that each task has of its own between the trunk and its head.
+        stop: Whether no gradient goes back to the task that was read.
+        width: Channels of the task's own layer, with `passes="features"`.
+
+    Reference:
+        Dai et al., Instance-aware Semantic Segmentation via Multi-task Network
+        Cascades, CVPR 2016.
+    """
+
+    reads: Mapping[str, tuple[str, ...]] | None = None
+    passes: str = "output"
+    stop: bool = False
+    width: int = 32
+
+    def outputs(
+        self, trunk: Trunk, tasks: Sequence[Task], inputs: Tensor
+    ) -> dict[str, Tensor]:
+        """Builds the heads in an order in which each can read those before it."""
+        if self.passes not in PASSES:
+            raise ValueError(
+                f"`passes` must be one of {PASSES}. Received: passes={self.passes!r}"
+            )
+        named = {task.name: task for task in tasks}
+        reads = self._reads(list(named))
+        features = trunk(inputs)
+        passed: dict[str, Features] = {}
+        outputs: dict[str, Tensor] = {}
+        for name in graphlib.TopologicalSorter(reads).static_order():
+            task, own = named[name], features
+            sources = [passed[source] for source in reads[name]]
+            if sources or self.passes == "features":
+                own = {f: self._join(f, x, sources) for f, x in features.items()}
+            outputs[name] = attach(task, own, inputs)
+            if self.passes != "features":
+                own = dict.fromkeys(features, self._found(task, outputs[name], reads))
+            if self.stop:
+                own = {f: StopGradient()(x) for f, x in own.items() if x is not None}
+            passed[name] = own
+        return {name: outputs[name] for name in named}
+
+    def _reads(self, names: list[str]) -> dict[str, tuple[str, ...]]:
+        if self.reads is None:
+            pairs = zip(names, [(), *[(name,) for name in names]], strict=False)
+            return dict(pairs)
+        for name in {*self.reads, *[n for r in self.reads.values() for n in r]}:
+            if name not in names:
+                raise ValueError(
+                    f"`reads` must name tasks.{did_you_mean(name, names)} "
+                    f"Received: {name!r}; tasks: {names}"
+                )
+        reads = {name: tuple(self.reads.get(name, ())) for name in names}
+        try:
+            graphlib.TopologicalSorter(reads).prepare()
+        except graphlib.CycleError as error:
+            raise ValueError(
+                "`reads` must not go round in a circle. "
+                f"Received: {' reads '.join(error.args[1][::-1])}"
+            ) from error
+        return reads
+
+    def _join(self, name: str, x: Tensor, sources: list[Features]) -> Tensor:
+        if sources:
+            x = layers.Concatenate()([x, *[fit(s[name], x) for s in sources]])
+        if self.passes == "features":
+            if len(x.shape) == 4:
+                x = layers.Conv2D(self.width, 3, padding="same", use_bias=False)(x)
+                x = layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+                return layers.ReLU()(x)
+            x = layers.Dense(self.width, activation="relu")(x)
+        return x
+
+    def _found(self, task: Task, output: Tensor, reads: Any) -> Tensor | None:
+        if not any(task.name in sources for sources in reads.values()):
+            return None
+        if self.passes == "output":
+            return output
+        if len(output.shape) == 3:
+            raise ValueError(
+                "`passes='decoded'` needs a task that decodes to a vector or a map, "
+                "and a list of boxes is neither; 'output' and 'features' do. "
+                f"Received: {task!r}"
+            )
+        decoded = Decoded(task, name=f"decoded_{task.name}")
+        if decoded.is_discrete(output):
+            output = StopGradient()(output)
+        return decoded(output)
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class Decoded(layers.Layer):
+    """What a task makes of its raw output, as numbers to compute with.
+
+    Real-valued fields are joined along the last axis; where there are none, classes
+    become one-hot vectors.
+
+    Args:
+        task: The task.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, task: Task, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.task = task
+
+    def is_discrete(self, output: Tensor) -> bool:
+        """Whether the task decodes to classes alone, so that no gradient comes back."""
+        return not _real(self.task.decode(ops.zeros((1, *output.shape[1:]))))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Decodes."""
+        fields = self.task.decode(inputs)
+        real = _real(fields)
+        if not real:
+            return ops.one_hot(next(iter(fields.values())), inputs.shape[-1])
+        return real[0] if len(real) == 1 else ops.concatenate(real, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        task = keras.saving.serialize_keras_object(self.task)
+        return {**super().get_config(), "task": task}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Decoded":
+        """Makes the layer of `get_config()` again."""
+        task = keras.saving.deserialize_keras_object(config["task"])
+        return cls(**{**config, "task": task})
+
+
+def _real(fields: Features) -> list[Tensor]:
+    return [x for x in fields.values() if keras.backend.is_float_dtype(x.dtype)]
