@@ -111,21 +111,16 @@ def train(plan) -> None:
     batches = functools.partial(
         p5.data.training, sources[0], tasks, batch_size, FLAGS.seed
     )
-    table = p5.EpochTable(tasks, config.epochs)
     board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
-    stopping = []
-    if config.task_patience is not None:
-        patience = config.task_patience
-        stopping = [p5.TaskStopping(patience, checkpoints=checkpoints)]
-    if cost := p5.weighting.measure(model, batches(0)):
-        print(cost)
+    stopping = p5.TaskStopping(config.task_patience, checkpoints=checkpoints)
+    p5.weighting.print_cost(model, batches(0))
     checkpoints.fit(
         model,
         batches,
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=val,
-        callbacks=[table, board, *stopping],
+        callbacks=[p5.EpochTable(tasks, config.epochs), board, stopping],
         verbose=0,
     )
 

@@ -44,7 +44,15 @@ flags.DEFINE_string("out", "runs/compare_weightings.jsonl", "File of results.")
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
 TASKS = ("left", "right")
 #: The rest of the catalogue: no method, or the plain sum, or it needs a main task.
-LEFT_OUT = ("Weighting", "GramWeighting", "Clock", "Cost", "measure", "CosineGate")
+LEFT_OUT = (
+    "Weighting",
+    "GramWeighting",
+    "Clock",
+    "Cost",
+    "measure",
+    "print_cost",
+    "CosineGate",
+)
 
 
 def train(method: str, share: float, seed: int, settings: dict) -> dict:

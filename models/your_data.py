@@ -126,7 +126,7 @@ def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
         shape = (*config.image_size, *shape)
         levels = {"levels": _levels(config)}
         trunk = type(config.trunk)(**{**config.trunk.get_config(), **levels})
-    return p5.build_model(trunk, tasks, shape, config.trunk_l2, config.head_l2)
+    return p5.recipe.build(dataclasses.replace(config, trunk=trunk), tasks, shape)
 
 
 def _levels(config: Config) -> int:

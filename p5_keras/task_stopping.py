@@ -20,16 +20,17 @@ class TaskStopping(keras.callbacks.Callback):
     from `checkpoints` reads them there and decides as if it had never been killed.
 
     Args:
-        patience: Epochs without a better primary metric of the task.
+        patience: Epochs without a better primary metric of the task; `None` stops no
+            task.
         min_delta: What a metric must improve by to count as better.
         checkpoints: The `Checkpoints` of the run, if it has one.
     """
 
     def __init__(
-        self, patience: int, min_delta: float = 0.0, checkpoints: Any = None
+        self, patience: int | None, min_delta: float = 0.0, checkpoints: Any = None
     ) -> None:
         super().__init__()
-        if patience < 1 or min_delta < 0:
+        if (patience is not None and patience < 1) or min_delta < 0:
             raise ValueError(
                 "`patience` must be 1 or more, `min_delta` 0 or more. "
                 f"Received: patience={patience}, min_delta={min_delta}"
@@ -50,6 +51,8 @@ class TaskStopping(keras.callbacks.Callback):
         self._stop()
 
     def _stop(self) -> None:
+        if self.patience is None:
+            return
         for name in stopped(
             self.model.tasks, self._rows, self.patience, self.min_delta
         ):

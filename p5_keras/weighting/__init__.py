@@ -5,7 +5,7 @@ from p5_keras.weighting.base import Clock, GramWeighting, Weighting
 from p5_keras.weighting.cagrad import CAGrad
 from p5_keras.weighting.conflict_free import ConFIG
 from p5_keras.weighting.cosine_gate import CosineGate
-from p5_keras.weighting.cost import Cost, measure
+from p5_keras.weighting.cost import Cost, measure, print_cost
 from p5_keras.weighting.difficulty import Difficulty
 from p5_keras.weighting.dualproj import DualProj
 from p5_keras.weighting.dwa import DWA
@@ -57,4 +57,5 @@ __all__ = [
     "UncertaintyWeighting",
     "Weighting",
     "measure",
+    "print_cost",
 ]

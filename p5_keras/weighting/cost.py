@@ -104,6 +104,12 @@ def measure(model: Any, batches: tf.data.Dataset, steps: int = 3) -> Cost | None
     )
 
 
+def print_cost(model: Any, batches: tf.data.Dataset) -> None:
+    """Measures a model's weighting and prints the line; nothing without one."""
+    if cost := measure(model, batches):
+        print(cost)
+
+
 def timed(model: Any, iterator: Any, steps: int) -> tuple[float, Any]:
     """Returns the seconds of a step as the model is now, and a GPU's peak in bytes."""
     model.train_function = None
