@@ -43,6 +43,8 @@ flags.DEFINE_string("out", "runs/compare_weightings.jsonl", "File of results.")
 
 SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
 TASKS = ("left", "right")
+PARTS = ("train", "validation", "test")
+SOURCES: list[p5.data.Source] = []
 #: The rest of the catalogue: no method, or the plain sum, or it needs a main task.
 LEFT_OUT = (
     "Weighting",
@@ -70,9 +72,9 @@ def train(method: str, share: float, seed: int, settings: dict) -> dict:
     config = p5.recipe.configure(recipe.Config(), [], settings)
     keras.utils.set_random_seed(seed)
     tasks = recipe.tasks(config)
-    train, val, test = (
-        recipe.data(config, tasks, part) for part in ("train", "validation", "test")
-    )
+    if not SOURCES:  # read once by each process
+        SOURCES.extend(recipe.data(config, tasks, part) for part in PARTS)
+    train, val, test = SOURCES
     train = train.first(settings["examples"])
     steps = p5.data.steps_per_epoch(train, config.batch_size)
     model = recipe.model(config, tasks)

@@ -1,6 +1,5 @@
 """The multi-task model: one trunk, named heads, one joint objective."""
 
-import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
@@ -8,25 +7,25 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
-from p5_keras import losses, objective
+from p5_keras import objective
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
+from p5_keras.joint_objective import JointObjective
 from p5_keras.naming import check_argument, check_keys, check_labels
 from p5_keras.optimizers import PerPart
 from p5_keras.ownership import Ownership
 from p5_keras.task import Task
 from p5_keras.training_step import scheduled, train_step
 from p5_keras.weighting.base import Weighting
-from p5_keras.weighting.engine import Engine, EngineCallback
+from p5_keras.weighting.engine import EngineCallback
 from p5_keras.weighting.step import make_engine
 
 Tensor = Any
 
 
 @keras.saving.register_keras_serializable("p5_keras")
-class MultiTaskModel(keras.Model, Ownership):
+class MultiTaskModel(JointObjective, keras.Model, Ownership):
     """A functional model that trains all its tasks under one joint objective.
 
     `Σ_t α_t L_t + λ‖θ‖² + γ‖φ‖²`: L_t is the mean loss of task t over the examples
@@ -167,97 +166,6 @@ class MultiTaskModel(keras.Model, Ownership):
         own = {metric.name for metric in self.metrics}
         only = self.task_names[0]
         return {k if k in own else f"{only}_{k}": v for k, v in logs.items()}
-
-    @property
-    def tasks_with_loss(self) -> list[str]:
-        """Names of the tasks that are trained on."""
-        return list(self._task_losses)
-
-    @property
-    def loss_weights(self) -> dict[str, float]:
-        """α of each task as it is now."""
-        return {name: objective.number(v) for name, v in self._alpha.items()}
-
-    def compute_loss(
-        self,
-        x: Tensor = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Computes the joint objective of a batch and logs its parts.
-
-        Returns:
-            This replica's part of the objective; the parts of all replicas add up.
-        """
-        del x
-        shares, present = self.loss_shares(y, y_pred, sample_weight)
-        total = ops.stack(shares)
-        if training and self._engine is not None:
-            total *= self._engine.weigh(losses.replica_sum(total), present)
-        total = ops.sum(total)
-        rest = self.penalty()
-        return total if rest is None else total + rest
-
-    def loss_shares(
-        self, y: Any, y_pred: Any, sample_weight: Any, log: bool = True
-    ) -> tuple[list[Tensor], Tensor]:
-        """Computes this replica's part of each task's α·L, and logs each L.
-
-        Returns:
-            A float32 scalar a task, of which those of all replicas add up to α·L of
-            the global batch, and `(tasks,)` whether the task has a label in it and an
-            α. Only tasks that have a loss count.
-        """
-        weights = sample_weight or {}
-        terms = {
-            name: loss.terms(y[name], y_pred[name], weights.get(name))
-            for name, loss in self._task_losses.items()
-        }
-        alpha = [ops.cast(self._alpha[name], "float32") for name in terms]
-        whole = losses.replica_sum(ops.stack([below for _, below in terms.values()]))
-        # A list: a stack would send gradients of zeros into the other tasks' heads.
-        shares = []
-        for i, (name, (above, below)) in enumerate(terms.items()):
-            shares.append(alpha[i] * losses.safe_divide(above, whole[i]))
-            if log:
-                mean = losses.safe_divide(above, below)
-                tracker = self._loss_trackers[f"{name}_loss"]
-                tracker.update_state(mean, sample_weight=below)
-        return shares, ops.logical_and(whole > 0, ops.stack(alpha) > 0)
-
-    def penalty(self) -> Tensor | None:
-        """Computes this replica's part of what belongs to no task, or `None`."""
-        total = None
-        if self.trunk_l2 or self.head_l2:
-            l2 = objective.l2_penalty(self.trunk_l2, self.trunk_variables)
-            l2 += objective.l2_penalty(self.head_l2, self.head_variables)
-            self._loss_trackers["l2"].update_state(l2)
-            total = l2 / self.distribute_strategy.num_replicas_in_sync
-        if self.losses:
-            added = sum(self._aggregate_additional_loss(x) for x in self.losses)
-            total = added if total is None else total + added
-        return total
-
-    @property
-    def engine(self) -> Engine | None:
-        """What runs the weighting, or `None` without one."""
-        return getattr(self, "_engine", None)
-
-    @contextlib.contextmanager
-    def weighting_off(self) -> Iterator[None]:
-        """Trains on the plain sum of the losses for a while."""
-        engine, self._engine = self._engine, None
-        try:
-            yield
-        finally:
-            self._engine = engine
-
-    @property
-    def weighting_variables(self) -> list[keras.Variable]:
-        """The state of the weighting: what a run that goes on needs of it."""
-        return [] if self._engine is None else self._engine.variables
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """Keras' own step, but where gradients are needed one task at a time.
