@@ -178,9 +178,7 @@ def all_methods() -> list[str]:
     return [
         name
         for name, kind in kinds.items()
-        if isinstance(kind, type)
-        and issubclass(kind, Weighting)
-        and name not in bases
+        if isinstance(kind, type) and issubclass(kind, Weighting) and name not in bases
     ]
 
 
