@@ -10,7 +10,7 @@ from p5_keras.weighting.unit_gram import ridge
 Tensor = Any
 
 #: Below this number of tasks the interior-point method alone is simpler, and quick.
-FEW = 4
+FEW = 3
 #: Steps of splitting that guess what binds; their penalty and over-relaxation.
 GUESSES, PENALTY, RELAXATION = 30, 0.3, 1.6
 #: Corrections of the guess before it is given up; most often one or two are needed.
