@@ -131,12 +131,14 @@ def test_state_keeps_its_form_and_nothing_is_traced_twice(
     }
 
 
-#: XLA takes over a second each; MGDA stands for the other interior points.
+#: XLA takes over a second each; MGDA stands for all loops, ConFIG for eigenvectors.
 SLOW_IN_XLA = (
+    w.AlignedMTL,
     w.CAGrad,
     w.DualProj,
     w.FairGrad,
     w.GradVac,
+    w.IMTLG,
     w.NashMTL,
     w.PCGrad,
     w.UPGrad,
@@ -360,7 +362,10 @@ def test_scale_of_the_losses_is_ignored_where_that_is_claimed(
 
 
 @pytest.mark.parametrize("spread", [0.0, 3.0])
-@pytest.mark.parametrize(("count", "size"), [(2, 5), (3, 6), (11, 30), (40, 90)])
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(2, 5), (3, 6), pytest.param(11, 30, marks=pytest.mark.slow), (40, 90)],
+)
 @every(PEACEFUL)
 def test_no_loss_increases(method, count, size, spread, weigh, quick, jacobian):
     call = quick(method)
