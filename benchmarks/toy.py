@@ -178,7 +178,7 @@ def all_methods() -> list[str]:
     return [
         name
         for name, kind in kinds.items()
-        if issubclass(kind, Weighting) and name not in bases
+        if isinstance(kind, type) and issubclass(kind, Weighting) and name not in bases
     ]
 
 
@@ -256,6 +256,7 @@ def main(argv: list[str]) -> None:
     took = time.perf_counter() - begun
     print(f"\nReached: |x2 + 8.3552| < {NEAR} and |x1| < {ENDS + NEAR}.")
     print(f"{FLAGS.steps} steps, {len(names)} methods, {took:.0f} s.")
+    print(f"Not the defaults: {SETTINGS}.")
     draw(found, scales, FLAGS.plot)
     print(f"Paths: {FLAGS.plot}")
 

@@ -105,7 +105,7 @@ def all_methods() -> list[str]:
     for name in p5.weighting.__all__:
         kind = getattr(p5.weighting, name)
         base = kind in (Weighting, GramWeighting)
-        if issubclass(kind, Weighting) and not base:
+        if isinstance(kind, type) and issubclass(kind, Weighting) and not base:
             found.append(name)
     return found
 

@@ -28,12 +28,13 @@ def vaccinated(
         product: Tensor, square: Tensor, other: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
         size = tf.sqrt(tf.maximum(square, 0))
-        cosine = tf.clip_by_value(tf.math.divide_no_nan(product, size), -1, 1)
         target = tf.reduce_sum(targets * other, -1)
-        sine = tf.sqrt(tf.maximum(1 - cosine**2, 0))
-        wanted = tf.sqrt(tf.maximum(1 - target**2, 1e-8))
-        amount = size * (target * sine - cosine * wanted) / wanted
-        targets += decay * (cosine - target)[:, None] * other
+        # The part across u_j, and the cotangent of the wanted angle.
+        across = tf.sqrt(tf.maximum(square - product**2, 0))
+        slant = target * tf.math.rsqrt(tf.maximum(1 - target**2, 1e-8))
+        amount = slant * across - product
+        cosine = tf.clip_by_value(tf.math.divide_no_nan(product, size), -1, 1)
+        targets += tf.expand_dims(decay * (cosine - target), -1) * other
         return tf.where(cosine < target, amount, 0), targets
 
     return visit(unit, orders, turn, targets)

@@ -31,6 +31,7 @@ def visit(
         orders: `(tasks, tasks)` whom each task meets, one after the other.
         change: `(products, squares, others, memory) -> (amounts, memory)` with, by
             task, g̃_iᵀu_j and ‖g̃_i‖², both for ‖g_i‖ = 1, and a one-hot row of j.
+            A task that meets nobody has a product and a row of 0: its amount is 0.
         memory: What `change` hands on, of constant shape.
 
     Returns:
@@ -41,18 +42,22 @@ def visit(
     own = tf.eye(tasks, dtype=cosines.dtype)
     live = tf.cast(unit.alive, cosines.dtype)
 
+    # By meeting, task and task: one-hot rows of the other, and its products. Nobody
+    # meets itself, or a task without a gradient.
+    turns = tf.transpose(orders)
+    others = tf.one_hot(turns, tasks, dtype=cosines.dtype)
+    others *= (1 - own) * live * live[:, None]
+    pulls = tf.gather(cosines, turns)
+
     def meet(
         step: Tensor, rows: Tensor, products: Tensor, squares: Tensor, memory: Tensor
     ) -> tuple[Tensor, ...]:
-        other = tf.one_hot(orders[:, step], tasks, dtype=cosines.dtype)
-        # Nobody meets itself, or a task without a gradient.
-        other = other * (1 - own) * live * live[:, None]
+        other = tf.gather(others, step)
         product = tf.reduce_sum(products * other, -1)
-        met = tf.reduce_sum(other, -1)
         amount, memory = change(product, squares, other, memory)
-        amount *= met
-        rows += amount[:, None] * other
-        products += amount[:, None] * tf.matmul(other, cosines)
+        added = tf.expand_dims(amount, -1)
+        rows += added * other
+        products += added * tf.gather(pulls, step)
         squares += amount * (2 * product + amount)
         return step + 1, rows, products, squares, memory
 

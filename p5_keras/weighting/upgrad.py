@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from p5_keras.weighting.active_set import projections
 from p5_keras.weighting.base import Clock, GramWeighting, State, Tensor
-from p5_keras.weighting.interior import quadratic
 from p5_keras.weighting.unit_gram import unit_gram
 
 
@@ -16,7 +16,8 @@ class UPGrad(GramWeighting):
     """UPGrad: the sum of the projections of each gradient on {d: J d ≥ 0}.
 
     The update increases no loss to first order, and is linear in the length of each
-    gradient.
+    gradient. With many tasks a solve takes some times as long where the gradients are
+    dependent, or nearly so.
 
     Reference:
         Quinton and Rey, "Jacobian descent for multi-objective optimization", 2024.
@@ -33,9 +34,7 @@ class UPGrad(GramWeighting):
     ) -> tuple[Tensor, State]:
         """Projects every gradient."""
         unit = unit_gram(gram, present)
-        # In unit gradients, the projection of row k is e_k + z with the least length.
-        more = quadratic(unit.cosines, -unit.cosines, unit.alive)
-        parts = more + tf.eye(tf.shape(gram)[0], dtype=gram.dtype)
+        parts = projections(unit.cosines, unit.alive)
         norms = tf.where(unit.alive, unit.norms, 0)
         units = tf.linalg.matvec(parts, norms, transpose_a=True)
         return unit.weights(units, present), state

@@ -56,7 +56,9 @@ def test_reached(toy):
     assert toy.reached(ends).tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("name", ["Fixed", "IMTLG"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("Fixed", marks=pytest.mark.slow), "IMTLG"]
+)
 def test_starts_do_not_touch_each_other(toy, name):
     starts, scales = np.array([[0.0, 0.0], [9.0, 9.0]]), np.array([1.0, 0.1])
     both = toy.paths(toy.make(name), starts, scales, 40, 0.05)

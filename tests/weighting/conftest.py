@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from p5_keras import weighting as w
 from p5_keras.weighting import Clock
+
+#: Their loops are slow one operation at a time; for the others a trace costs more.
+LOOPS = (w.CAGrad, w.DualProj, w.FairGrad, w.MGDA, w.NashMTL)
+_functions = {}
 
 
 def _clock(step=0, epoch=0):
@@ -48,6 +53,28 @@ def _jacobian(count, size, spread=0.0, conflict=0.0, seed=0):
     rows = random.normal(size=(count, size))
     rows -= conflict * rows.mean(0)
     return rows * 10 ** random.uniform(-spread, spread, size=(count, 1))
+
+
+def _traced(method):
+    """The method's step as one function for all tests, traced once for each shape."""
+    if repr(method) not in _functions:
+        _functions[repr(method)] = tf.function(method.step)
+    return _functions[repr(method)]
+
+
+def _quick(method):
+    """The method's step, traced where that takes less time in many calls."""
+    return _traced(method) if isinstance(method, LOOPS) else method.step
+
+
+@pytest.fixture(scope="session")
+def traced():
+    return _traced
+
+
+@pytest.fixture(scope="session")
+def quick():
+    return _quick
 
 
 @pytest.fixture(scope="session")

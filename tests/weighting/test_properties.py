@@ -101,8 +101,11 @@ def test_config_makes_the_weighting_again(method):
 
 
 @every(ALL)
-def test_state_keeps_its_form_and_nothing_is_traced_twice(method, weigh, jacobian):
-    call = tf.function(method.step)
+def test_state_keeps_its_form_and_nothing_is_traced_twice(
+    method, weigh, traced, jacobian
+):
+    call = traced(method)
+    traces = None
     gram = jacobian(3, 5) @ jacobian(3, 5).T
     first = state = method.start(["t0", "t1", "t2"])
     for step, present in enumerate([[1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1]]):
@@ -120,13 +123,26 @@ def test_state_keeps_its_form_and_nothing_is_traced_twice(method, weigh, jacobia
         )
         assert np.isfinite(weights).all()
         assert not weights[~present].any()
-    assert call.experimental_get_tracing_count() == 1
+        # Another test may have traced it, but no later step does.
+        traces = traces or call.experimental_get_tracing_count()
+    assert call.experimental_get_tracing_count() == traces > 0
     assert {k: (v.shape, v.dtype) for k, v in state.items()} == {
         k: (v.shape, v.dtype) for k, v in first.items()
     }
 
 
-SLOW_IN_XLA = (w.CAGrad, w.DualProj, w.FairGrad, w.UPGrad)
+#: XLA takes over a second each; MGDA stands for all loops, ConFIG for eigenvectors.
+SLOW_IN_XLA = (
+    w.AlignedMTL,
+    w.CAGrad,
+    w.DualProj,
+    w.FairGrad,
+    w.GradVac,
+    w.IMTLG,
+    w.NashMTL,
+    w.PCGrad,
+    w.UPGrad,
+)
 #: XLA's eigenvectors are good to some 1e-5, float64 or not.
 EIGEN = (w.AlignedMTL, w.IMTLG, w.ConFIG)
 
@@ -139,14 +155,14 @@ EIGEN = (w.AlignedMTL, w.IMTLG, w.ConFIG)
     ],
     ids=name,
 )
-def test_xla_compiles_it(method, weigh, jacobian):
+def test_xla_compiles_it(method, weigh, quick, jacobian):
     rows = jacobian(3, 5, spread=1.0, conflict=0.9)
     call = tf.function(method.step, jit_compile=True)
     found, state = weigh(method, rows @ rows.T, losses_of(3), call=call)
     if isinstance(method, RANDOM):  # XLA may draw other numbers.
         assert np.isfinite(found).all() and found.sum() > 0
         return
-    expected, memory = weigh(method, rows @ rows.T, losses_of(3))
+    expected, memory = weigh(method, rows @ rows.T, losses_of(3), call=quick(method))
     tolerance = 1e-4 if isinstance(method, EIGEN) else 1e-6
     np.testing.assert_allclose(found, expected, tolerance)
     for key, value in memory.items():
@@ -154,12 +170,12 @@ def test_xla_compiles_it(method, weigh, jacobian):
 
 
 @every(CALM)
-def test_order_of_the_tasks_does_not_matter(method, weigh, jacobian):
-    rows, order = jacobian(4, 6, 1.0, 0.9), np.array([0, 3, 1, 2])
-    losses = losses_of(4)
+def test_order_of_the_tasks_does_not_matter(method, weigh, quick, jacobian):
+    rows, order = jacobian(6, 9, 1.0, 0.9), np.array([0, 3, 5, 1, 4, 2])
+    losses = losses_of(6)
     state = again = None
     for step in range(3):
-        kwargs = {"step": step, "epoch": step}
+        kwargs = {"step": step, "epoch": step, "call": quick(method)}
         weights, state = weigh(
             method, rows @ rows.T, losses * (step + 1), state=state, **kwargs
         )
@@ -209,7 +225,7 @@ def test_random_weights_favour_no_task(method, weigh):
 
 
 @every(CALM)
-def test_absent_tasks_are_as_if_they_did_not_exist(method, weigh, jacobian):
+def test_absent_tasks_are_as_if_they_did_not_exist(method, weigh, quick, jacobian):
     """Tasks 1, 3 and 4 of six are absent in all steps but the first."""
     rows = jacobian(6, 9, 1.0, 0.9)
     there = np.array([True, False, True, False, False, True])
@@ -218,9 +234,10 @@ def test_absent_tasks_are_as_if_they_did_not_exist(method, weigh, jacobian):
     names = ["t0", "t2", "t5"]
     narrow = method.start(names)
     vectors = [k for k, v in wide.items() if v.shape == (6,) and k != "owners"]
+    call = quick(method)
     for step in range(4):
         losses = losses_of(6) / (step + 1)
-        kwargs = {"step": step, "epoch": step, "seed": (3, step)}
+        kwargs = {"step": step, "epoch": step, "seed": (3, step), "call": call}
         before = wide
         weights, wide = weigh(
             method,
@@ -275,18 +292,17 @@ CASES = {
     "opposite": np.array([[1.0, 2], [-1, -2], [3, 1]]),
     "opposite pair": np.array([[1.0, 2], [-2, -4]]),
     "near opposite": np.array([[1.0, 2], [-1, -2.0000001], [3, 1]]),
-    "tiny": 1e-12 * np.array([[1.0, 2], [-1, 2]]),
-    "huge": 1e12 * np.array([[1.0, 2], [-1, 2]]),
-    "more tasks than parameters": np.array([[1.0], [-2], [3], [-4]]),
+    "tiny": 1e-12 * np.array([[1.0, 2], [-1, 2], [1, 1]]),
+    "huge": 1e12 * np.array([[1.0, 2], [-1, 2], [1, 1]]),
+    "more tasks than parameters": np.array([[1.0], [-2], [3]]),
 }
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @every(GRAM)
-def test_degenerate_gradients_give_finite_weights(method, dtype, weigh):
-    calls = {}
+def test_degenerate_gradients_give_finite_weights(method, dtype, weigh, quick):
+    call = quick(method)
     for case, rows in CASES.items():
-        call = calls.setdefault(len(rows), tf.function(method.step))
         weights, state = weigh(method, (rows @ rows.T).astype(dtype), call=call)
         assert weights.dtype == dtype, case
         assert np.isfinite(weights).all(), case
@@ -327,12 +343,14 @@ def test_a_gradient_that_is_not_finite_does_not_reach_the_others(method, weigh):
 
 
 @every([m for m in ALL if m.ignores_scale])
-def test_scale_of_the_losses_is_ignored_where_that_is_claimed(method, weigh, jacobian):
-    rows, scale = jacobian(4, 6, 0.5, 0.5), np.array([0.01, 1.0, 7.0, 100.0])
+def test_scale_of_the_losses_is_ignored_where_that_is_claimed(
+    method, weigh, quick, jacobian
+):
+    rows, scale = jacobian(6, 9, 0.5, 0.5), 10 ** np.linspace(-2, 2, 6)
     state = again = None
     for step in range(3):
-        losses = losses_of(4) * (1.0 + np.arange(4)) ** -step
-        kwargs = {"step": step, "epoch": step}
+        losses = losses_of(6) * (1.0 + np.arange(6)) ** -step
+        kwargs = {"step": step, "epoch": step, "call": quick(method)}
         weights, state = weigh(method, rows @ rows.T, losses, state=state, **kwargs)
         scaled = rows * scale[:, None]
         other, again = weigh(
@@ -344,10 +362,13 @@ def test_scale_of_the_losses_is_ignored_where_that_is_claimed(method, weigh, jac
 
 
 @pytest.mark.parametrize("spread", [0.0, 3.0])
-@pytest.mark.parametrize(("count", "size"), [(2, 5), (3, 6), (11, 30), (40, 90)])
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(2, 5), (3, 6), pytest.param(11, 30, marks=pytest.mark.slow), (40, 90)],
+)
 @every(PEACEFUL)
-def test_no_loss_increases(method, count, size, spread, weigh, jacobian):
-    call = tf.function(method.step)
+def test_no_loss_increases(method, count, size, spread, weigh, quick, jacobian):
+    call = quick(method)
     for seed in range(3):
         rows = jacobian(count, size, spread, 0.9, seed)
         weights, _ = weigh(method, rows @ rows.T, call=call)

@@ -184,7 +184,15 @@ def test_nash_solves_its_equation(count, size, spread, weigh, jacobian):
 
 
 @sizes
-@pytest.mark.parametrize("c", [0.1, 0.4, 0.9, 2.0])
+@pytest.mark.parametrize(
+    "c",
+    [
+        pytest.param(0.1, marks=pytest.mark.slow),
+        0.4,
+        pytest.param(0.9, marks=pytest.mark.slow),
+        2.0,
+    ],
+)
 def test_cagrad_has_no_gap(c, count, size, spread, weigh, jacobian):
     """Its worst gain is the value of the dual problem."""
     rows = jacobian(count, size, spread, 0.5)
