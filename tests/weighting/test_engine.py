@@ -112,7 +112,7 @@ def test_that_of_the_features_is_of_what_the_heads_read():
     for i in range(len(NAMES)):
         with tf.GradientTape() as tape:
             tape.watch(leaves)
-            y_pred = parts.heads(leaves, training=True)
+            y_pred = parts.heads([*leaves, x], training=True)
             loss = model.loss_shares(y, y_pred, weight)[0][i]
         found = tape.gradient(
             loss, leaves, unconnected_gradients=tf.UnconnectedGradients.ZERO
