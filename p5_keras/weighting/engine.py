@@ -81,6 +81,7 @@ class Engine:
         Returns:
             `(tasks,)` float32.
         """
+        losses = tf.stop_gradient(losses)  # the weights are constants to the gradient
         state = {name: v.value for name, v in self.state.items()}
         dtype = losses.dtype if gram is None else gram.dtype
         weights, new = self.weighting.step(

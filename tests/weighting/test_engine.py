@@ -410,6 +410,29 @@ def test_a_second_look_is_of_the_same_batch():
     assert np.abs(state(ours, "logits")).max() > 0.01
 
 
+def test_the_weights_are_constants_to_the_gradient():
+    """w = 1 / L: the gradient is that of Σ log L, where Σ w L is always T."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Inverse(Weighting):
+        def step(self, losses, gram, present, clock, seed, state):
+            return tf.math.divide_no_nan(tf.cast(present, tf.float32), losses), state
+
+    one = data(missing=False, steps=1)
+    model = build()
+    x, y, weight = next(iter(one))
+    with tf.GradientTape() as tape:
+        shares, _ = model.loss_shares(y, model(x, training=True), weight)
+        loss = tf.add_n([tf.math.log(share) for share in shares])
+    variables = [v.value for v in model.trainable_variables]
+    gradients = tape.gradient(loss, variables)
+    expected = [v - 0.05 * g for v, g in zip(variables, gradients, strict=True)]
+    ours, logs = train(Inverse(), dataset=one, epochs=1)
+    for v, e in zip(ours.trainable_variables, expected, strict=True):
+        np.testing.assert_allclose(v.numpy(), e, rtol=1e-4, atol=1e-6)
+    assert logs["loss"] == pytest.approx([3.0])
+
+
 def test_the_clock_and_the_seed():
     model = build(Given())
     model.fit(data(), epochs=5, initial_epoch=3, verbose=0)
