@@ -202,13 +202,18 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
 @pytest.mark.parametrize(
     "weighting",
     [
-        p5.weighting.UncertaintyWeighting(),
         p5.weighting.FAMO(same_batch=True),
-        p5.weighting.DWA(),
         p5.weighting.GradNorm(learning_rate=0.1),
-        p5.weighting.PCGrad(update_every=2),
+        *(
+            pytest.param(weighting, marks=pytest.mark.slow)
+            for weighting in (
+                p5.weighting.UncertaintyWeighting(),
+                p5.weighting.DWA(),
+                p5.weighting.PCGrad(update_every=2),
+            )
+        ),
     ],
-    ids=repr,
+    ids=lambda weighting: type(weighting).__name__,
 )
 def test_the_state_of_a_weighting_goes_on(weighting, tmp_path):
     expected = train(tmp_path / "unbroken", weighting=weighting)

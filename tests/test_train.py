@@ -502,6 +502,7 @@ def test_every_recipe_runs_from_the_command_line(name, tmp_path):
     assert len(lines) == 1 and "seed: 0 there, 7 now" in lines[0]
 
 
+@pytest.mark.slow
 def test_sharing_and_stopping_of_tasks(tmp_path):
     flags = [f"--workdir={tmp_path}", "--sharing=CGC", "--set=sharing.own=2"]
     flags += ["--set=task_patience=1", "--set=trunk.dropout=0.0"]

@@ -264,6 +264,7 @@ def test_the_batches_of_a_mixture_of_sources_are_mixed_as_a_whole():
     assert labels["kind"].shape == (4, 3)
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_mixtures():
     tasks = [
         Classification("kind", num_classes=3, class_weights=[1, 2, 1], gamma=1.0),

@@ -281,7 +281,14 @@ def test_plot(tmp_path):
     assert (tmp_path / "model.png").stat().st_size
 
 
-@pytest.mark.parametrize("name", ["cross-stitch", "mtan", "ple"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mtan",
+        pytest.param("cross-stitch", marks=pytest.mark.slow),
+        pytest.param("ple", marks=pytest.mark.slow),
+    ],
+)
 def test_two_replicas_train_as_one_device(name, two_replicas):
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 255, (8, *SHAPE)).astype("float32")

@@ -15,6 +15,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from models import BATCH, NAMES, STEPS, assert_same, build, data, train, values
 
 SOURCES = base.SOURCES
+SLOW = pytest.mark.slow
 ALPHA = {"kind": 1.0, "size": 2.0, "mask": 0.5}
 ONES = dict.fromkeys(NAMES, 1.0)
 
@@ -152,8 +153,17 @@ def test_absent_tasks_count_in_no_mean_of_the_record():
     np.testing.assert_array_equal(model.engine.diagnostics.weights.numpy(), 0)
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("executions", [1, 3])
+@pytest.mark.parametrize(
+    ("source", "executions"),
+    [
+        ("full", 1),
+        ("features", 3),
+        ("last_shared", 1),
+        pytest.param("full", 3, marks=SLOW),
+        pytest.param("features", 1, marks=SLOW),
+        pytest.param("last_shared", 3, marks=SLOW),
+    ],
+)
 def test_weights_are_kept_between_solves(source, executions):
     """Weights of step k - k % 3: by hand, with loss weights that change as they do."""
     dataset = data(missing=False, steps=6)
@@ -246,7 +256,9 @@ def test_activity_losses_reach_the_trunk(source):
     assert_same(ours, with_activity(None))
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source", ["full", *(pytest.param(s, marks=SLOW) for s in SOURCES if s != "full")]
+)
 def test_two_replicas_are_one_device(source, two_replicas):
     weighting = Given(gradients=source, rescale="norm", update_every=2)
     clipped = [keras.optimizers.SGD(0.05, 0.9, global_clipnorm=0.05)]
@@ -293,7 +305,10 @@ def test_two_replicas_are_one_device_under_every_method(name, two_replicas):
     assert logs2["loss"] == pytest.approx(logs["loss"], rel=1e-4)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source",
+    ["features", *(pytest.param(s, marks=SLOW) for s in ("full", "last_shared"))],
+)
 def test_xla_compiles_the_step(source):
     ours, _ = train(Given(gradients=source, update_every=2), jit_compile=True)
     theirs, _ = train(Given(gradients=source, update_every=2))
@@ -465,17 +480,31 @@ def test_errors():
         p5.weighting.MGDA(update_every=0)
 
 
-def test_no_layer_that_all_share():
+def two_numbers(trunk, **features):
+    tasks = [
+        p5.tasks.Regression(n, features=features.get(n), mean=[0.0], std=[1.0])
+        for n in ("a", "b")
+    ]
+    model = p5.build_model(trunk, tasks, (4,))
+    model.compile("sgd", weighting=Given(gradients="last_shared", weights=(1.0, 1.0)))
+    return model
+
+
+def test_no_feature_that_all_read():
     class Columns(p5.Trunk):
         def __call__(self, inputs):
             return {n: keras.layers.Dense(2, name=n)(inputs) for n in ("left", "right")}
 
-    tasks = [
-        p5.tasks.Regression(n, features=f, mean=[0.0], std=[1.0])
-        for n, f in (("a", "left"), ("b", "right"))
-    ]
-    model = p5.build_model(Columns(), tasks, (4,))
-    model.compile("sgd", weighting=Given(gradients="last_shared", weights=(1.0, 1.0)))
+    with pytest.raises(ValueError, match="needs features that all tasks read"):
+        two_numbers(Columns(), a="left", b="right")
+
+
+def test_no_layer_that_all_share():
+    class Plain(p5.Trunk):
+        def __call__(self, inputs):
+            return {"vector": keras.layers.Rescaling(0.5, name="half")(inputs)}
+
+    model = two_numbers(Plain())
     x, y = np.ones((4, 4)), {n: np.ones((4, 1)) for n in ("a", "b")}
     with pytest.raises(ValueError, match="needs a layer that every task's loss"):
         model.fit(tf.data.Dataset.from_tensors((x, y)), verbose=0)
