@@ -500,11 +500,11 @@ def test_no_feature_that_all_read():
 
 
 def test_no_layer_that_all_share():
-    class Plain(p5.Trunk):
-        def __call__(self, inputs):
-            return {"vector": keras.layers.Rescaling(0.5, name="half")(inputs)}
+    class Norm(p5.Trunk):
+        def __call__(self, inputs):  # it has variables, but no kernel
+            return {"vector": keras.layers.BatchNormalization(name="norm")(inputs)}
 
-    model = two_numbers(Plain())
+    model = two_numbers(Norm())
     x, y = np.ones((4, 4)), {n: np.ones((4, 1)) for n in ("a", "b")}
     with pytest.raises(ValueError, match="needs a layer that every task's loss"):
         model.fit(tf.data.Dataset.from_tensors((x, y)), verbose=0)
