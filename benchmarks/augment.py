@@ -21,6 +21,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 import p5_keras as p5
 
 FLAGS = flags.FLAGS
@@ -121,5 +123,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     app.run(main)

@@ -22,6 +22,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 import p5_keras as p5
 from p5_keras.data.image_file import EXTENSIONS
 from p5_keras.data.records import Field, Problems, Records
@@ -209,5 +211,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     app.run(main)
