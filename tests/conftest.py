@@ -6,6 +6,10 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two processes that prepare one data set at once would get in each other's way.
+    home = os.environ.get("TFDS_DATA_DIR", os.path.expanduser("~/tensorflow_datasets"))
+    os.environ["TFDS_DATA_DIR"] = os.path.join(home, worker)
 
 import keras
 import pytest
