@@ -10,7 +10,7 @@ from p5_keras.weighting.interior import quadratic
 from p5_keras.weighting.unit_gram import ridge, unit_gram
 
 #: Iterations; the ball takes some more than a plain program.
-STEPS = 20
+STEPS = 18
 
 
 @keras.saving.register_keras_serializable("p5_keras")
@@ -20,6 +20,7 @@ class CAGrad(GramWeighting):
 
     d is g₀ + c ‖g₀‖ g_w / ‖g_w‖, with g₀ the mean gradient and w in the simplex with
     the least g_wᵀg₀ + c ‖g₀‖ ‖g_w‖. c = 0 is the mean; the larger c, the nearer MGDA.
+    From c = 1 on d is 0 where no direction is a gain for all tasks.
 
     Attributes:
         c: Radius about g₀, in units of its length.
@@ -79,9 +80,16 @@ class CAGrad(GramWeighting):
 
         top = tf.reduce_max(norms)
         least = tf.reduce_min(tf.where(unit.alive, norms, top))
-        u = quadratic(matrix, -pull, unit.alive, least / unit.norms, close, STEPS)
+        size = max(self.c, 0.01) * tf.math.rsqrt(count)  # as if orthogonal
+        side = least / unit.norms
+        u = quadratic(matrix, -pull, unit.alive, side, close, STEPS, size)
         square = tf.tensordot(u, tf.linalg.matvec(matrix, u), 1)
         more = u * tf.math.rsqrt(tf.maximum(square, tiny))
+        units = mean + self.c * radius * more
         divisor = (1.0, 1 + self.c**2, 1 + self.c)[self.divisor]
-        units = (mean + self.c * radius * more) / divisor
-        return unit.weights(units, present), state
+        weights = unit.weights(units / divisor, present)
+        if self.c >= 1:  # d = 0 is in the ball: nothing worse will do
+            gains = tf.linalg.matvec(matrix, units)
+            better = tf.reduce_all((gains > 0) | ~unit.alive)
+            weights = tf.where(better, weights, tf.zeros_like(weights))
+        return weights, state

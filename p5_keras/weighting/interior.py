@@ -20,6 +20,7 @@ def quadratic(
     side: Tensor | None = None,
     close: Callable[[Tensor, Tensor], Tensor] | None = None,
     steps: int = STEPS,
+    size: Tensor = 1.0,
 ) -> Tensor:
     """Minimises ½ zᵀQz − bᵀz over z ≥ 0, under a further condition if one is given.
 
@@ -35,6 +36,7 @@ def quadratic(
         side: `(tasks,)` a.
         close: From z and dz / dν to the change of ν that fulfils the condition.
         steps: Iterations.
+        size: What each element of z is at first.
 
     Returns:
         `(..., tasks)` z of each program.
@@ -51,39 +53,45 @@ def quadratic(
     def gap(z: Tensor, s: Tensor) -> Tensor:
         return tf.reduce_sum(z * s * mask, -1, keepdims=True) / count
 
-    def room(values: Tensor, change: Tensor) -> Tensor:
-        """How far values may go along a change before one is 0."""
-        ratio = tf.where(change < 0, -values / tf.minimum(change, -tiny), 1e30)
-        return tf.reduce_min(ratio, -1, keepdims=True)
+    def far(z: Tensor, dz: Tensor, s: Tensor, ds: Tensor, of: float = 1.0) -> Tensor:
+        """How much of a step, 1 at most, leaves z and s a part 1 - `of` at least."""
+        least = tf.reduce_min(tf.minimum(dz / z, ds / s), -1, keepdims=True)
+        return 1 / tf.maximum(-least / of, 1)
 
     def iterate(step: Tensor, z: Tensor, s: Tensor, nu: Tensor) -> tuple[Tensor, ...]:
         factor = tf.linalg.cholesky(matrix + tf.linalg.diag(s / z + ridge(dtype)))
         target = slope + nu * a - tf.einsum("ij,...j->...i", matrix, z)
         mu = gap(z, s)
 
-        def solve(values: Tensor) -> Tensor:
-            return tf.linalg.cholesky_solve(factor, values[..., None])[..., 0]
+        def solve(*sides: Tensor) -> list[Tensor]:
+            found = tf.linalg.cholesky_solve(factor, tf.stack(sides, -1))
+            return tf.unstack(found, axis=-1)
 
-        lift = a if close is None else solve(tf.broadcast_to(a, tf.shape(z)))
-
-        def direction(extra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            dz, dnu = solve(mask * (target + extra / z)), tf.zeros_like(nu)
+        def direction(
+            dz: Tensor, lift: Tensor, extra: Tensor
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            dnu = tf.zeros_like(nu)
             if close is not None:
                 dnu = close(mask * (z + dz), lift)
                 dz += lift * dnu
             return dz, mask * ((extra - s * dz) / z - s), dnu
 
-        dz, ds, _ = direction(tf.zeros_like(z))
-        far = tf.minimum(tf.minimum(room(z, dz), room(s, ds)), 1)
-        after = gap(z + far * dz, s + far * ds)
-        centre = (after / tf.maximum(mu, tiny)) ** 3 * mu
-        dz, ds, dnu = direction(centre - dz * ds)
-        far = tf.minimum(0.99 * tf.minimum(room(z, dz), room(s, ds)), 1)
-        z = tf.maximum(z + far * dz, tiny)
-        s = tf.maximum(s + far * ds, tiny)
-        return step + 1, z, s, nu + far * dnu
+        if close is None:
+            begin, lift = *solve(mask * target), a
+        else:
+            begin, lift = solve(mask * target, tf.broadcast_to(a, tf.shape(z)))
+        dz, ds, _ = direction(begin, lift, tf.zeros_like(z))
+        part = far(z, dz, s, ds)
+        after = gap(z + part * dz, s + part * ds)
+        extra = (after / tf.maximum(mu, tiny)) ** 3 * mu - dz * ds
+        (change,) = solve(mask * extra / z)
+        dz, ds, dnu = direction(begin + change, lift, extra)
+        part = far(z, dz, s, ds, 0.99)
+        z = tf.maximum(z + part * dz, tiny)
+        s = tf.maximum(s + part * ds, tiny)
+        return step + 1, z, s, nu + part * dnu
 
     ones = tf.ones_like(slope)
-    start = (0, ones, ones, tf.zeros_like(slope[..., :1]))
+    start = (0, size * ones, ones, tf.zeros_like(slope[..., :1]))
     _, z, _, _ = tf.while_loop(lambda step, *_: step < steps, iterate, start)
     return z * mask

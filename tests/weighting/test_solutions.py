@@ -208,6 +208,13 @@ def test_cagrad_has_no_gap(c, count, size, spread, weigh, jacobian):
     assert abs((rows @ update).min() - value) < 1e-7 * scale
 
 
+@pytest.mark.parametrize("c", [1.0, 2.0])
+def test_cagrad_stays_where_no_direction_is_a_gain_for_all(c, weigh):
+    rows = np.array([[1.0, 0], [-0.5, 0.9], [-0.5, -0.8]])
+    weights, _ = weigh(plain(w.CAGrad, c=c, divisor=0), rows @ rows.T)
+    np.testing.assert_array_equal(weights, 0)
+
+
 def test_cagrad_of_two_tasks_by_search(weigh):
     gram, c = CONFLICT, 0.4
     mean = gram @ [0.5, 0.5]
