@@ -34,7 +34,8 @@ flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
-flags.DEFINE_bool("export", True, "Export a SavedModel after training.")
+flags.DEFINE_list("export", ["saved_model"], f"Of {list(p5.export.FILES)}, or empty.")
+flags.DEFINE_list("tasks", None, "Tasks that --mode=export keeps. Default: all.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
 flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
@@ -55,14 +56,14 @@ def main(argv: list[str]) -> None:
 def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
     model = plan.workdir.best_model()
+    if split := {"eval": "test", "export": "validation"}.get(FLAGS.mode):
+        source = plan.recipe.data(plan.config, model.tasks, split)
+        batches = p5.data.evaluation(source, model.tasks, plan.config.batch_size)
     if FLAGS.mode == "eval":
-        test = plan.recipe.data(plan.config, model.tasks, "test")
-        batches = p5.data.evaluation(test, model.tasks, plan.config.batch_size)
         for key, value in model.evaluate(batches, return_dict=True, verbose=0).items():
             print(f"{key:32s} {value:.4f}")
     elif FLAGS.mode == "export":
-        p5.export.saved_model(model, plan.workdir / "export")
-        print(f"Exported to {plan.workdir / 'export'}")
+        p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)
     elif FLAGS.input is None:
         raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     else:
@@ -125,8 +126,7 @@ def train(plan) -> None:
     )
 
     # Results: the best epoch by validation, measured once on the test split.
-    if FLAGS.export:
-        p5.export.saved_model(workdir.best_model(), workdir / "export")
+    p5.export.write(workdir.best_model(), workdir.path, FLAGS.export, val)
     parts = p5.data.by_source(sources[2], tasks, batch_size)
     results = p5.results.finish(
         workdir, checkpoints.progress, plan.decided, val, test, priors, parts

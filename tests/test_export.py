@@ -68,7 +68,7 @@ def test_tensorflow_alone_serves_the_same_numbers(model, images, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "raw serving_default"
+    assert done.stdout.strip() == "raw serve_image_bytes serving_default"
     found = dict(np.load(tmp_path / "outputs.npz"))
     expected = {}
     for key, x in images.items():

@@ -106,7 +106,7 @@ class Classification(VectorTask):
     def decode(self, output: Tensor) -> dict[str, Tensor]:
         """Returns `label` `(batch,)` and `probabilities` `(batch, classes)`."""
         return {
-            "label": ops.cast(ops.argmax(output, axis=-1), "int32"),
+            "label": tf.argmax(output, axis=-1, output_type="int32"),
             "probabilities": ops.softmax(output, axis=-1),
         }
 

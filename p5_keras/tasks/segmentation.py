@@ -110,7 +110,7 @@ class Segmentation(MapTask):
 
     def decode(self, output: Tensor) -> dict[str, Tensor]:
         """Returns `classes` `(batch, height, width)`."""
-        return {"classes": ops.cast(ops.argmax(output, axis=-1), "int32")}
+        return {"classes": tf.argmax(output, axis=-1, output_type="int32")}
 
     def truth(self, label: Tensor) -> dict[str, Tensor]:
         """Returns the class map, −1 where it is unknown."""

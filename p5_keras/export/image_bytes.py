@@ -1,0 +1,48 @@
+"""From encoded images to the input of a model, inside of the graph."""
+
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+
+
+def decode_images(
+    content: Tensor, shape: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Decodes a batch of images; one that is broken does not spoil the others.
+
+    Args:
+        content: `(batch,)` strings, each a JPEG, PNG, GIF or BMP file. EXIF data are
+            not read: an image must be upright.
+        shape: Height, width and channels (1 or 3) that the model takes.
+
+    Returns:
+        Images `(batch, *shape)` float32 from 0 to 255, 0 where one is broken; height
+        and width `(batch, 2)` of each file's image; and `(batch,)` whether it was read.
+    """
+    height, width, channels = shape
+    count = tf.size(content)
+
+    def decode(index: Tensor, file: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        image = tf.io.decode_image(file, 3, expand_animations=False)
+        image.set_shape([None, None, 3])
+        size = tf.shape(image)[:2]
+        if channels == 1:
+            image = tf.image.rgb_to_grayscale(image)
+        image = tf.round(tf.image.resize(image, [height, width], antialias=True))
+        return index, image, size
+
+    # A failing element is left out by tf.data, and by nothing else in a graph.
+    images = tf.data.Dataset.range(tf.cast(count, tf.int64))
+    images = images.map(lambda i: (tf.cast(i, tf.int32), content[i]))
+    images = images.map(decode, tf.data.AUTOTUNE).ignore_errors(log_warning=False)
+    # One more, that goes to a row of its own, so that there always is one.
+    spare = (count[None], tf.zeros([1, *shape]), tf.zeros([1, 2], tf.int32))
+    images = images.concatenate(tf.data.Dataset.from_tensor_slices(spare))
+    rows, found, sizes = images.batch(tf.cast(count, tf.int64) + 1).get_single_element()
+    rows = rows[:, None]
+    batch = tf.scatter_nd(rows, found, [count + 1, *shape])[:-1]
+    size = tf.scatter_nd(rows, sizes, [count + 1, 2])[:-1]
+    ok = tf.scatter_nd(rows, tf.ones_like(rows[:, 0]), [count + 1])[:-1] > 0
+    return tf.ensure_shape(batch, [None, *shape]), size, ok

@@ -1,0 +1,102 @@
+"""A SavedModel with decoded, named outputs."""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from p5_keras.export.image_bytes import decode_images
+from p5_keras.export.warm_up import write_warm_up
+from p5_keras.model import MultiTaskModel
+
+Tensor = Any
+
+
+def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
+    """Exports a SavedModel that needs nothing of this package.
+
+    It has these signatures over a batch of inputs, `(batch, height, width, channels)`
+    float32 from 0 to 255 for images:
+
+    - `serving_default`: what `Task.decode` gives, keyed `<task>_<field>`: labels and
+      probabilities, boxes in pixels of the input after non-maximum suppression, class
+      maps, values in the user's units.
+    - `raw`: the raw head outputs, keyed by task.
+    - `serve_image_bytes`, for a model of images: the same as the first from
+      `image_bytes`, `(batch,)` strings that hold JPEG, PNG, GIF or BMP files of any
+      size. Boxes are in pixels of each file's image. `ok` is false for a file that
+      cannot be read; its other outputs mean nothing, and those of the other files
+      are not touched.
+
+    A request for each is written for TensorFlow Serving to warm up with.
+
+    Args:
+        model: The model.
+        path: Folder to write; whatever it held is replaced.
+
+    Raises:
+        ValueError: The keys of two tasks clash.
+    """
+    sample = {t.name: tf.zeros([1, *_raw_shape(model, t.name)]) for t in model.tasks}
+    keys = [f"{t}_{f}" for t, fields in model.decode(sample).items() for f in fields]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ValueError(
+            "The exported outputs <task>_<field> must have different names: rename a "
+            f"task. Received: {twice} more than once"
+        )
+    shape = tuple(model.inputs[0].shape[1:])
+
+    def serve(x: Any) -> dict[str, Any]:
+        return decoded(model, x)
+
+    def raw(x: Any) -> dict[str, Any]:
+        return {name: tf.identity(y) for name, y in model(x, training=False).items()}
+
+    def serve_image_bytes(image_bytes: Tensor) -> dict[str, Any]:
+        x, size, ok = decode_images(image_bytes, shape)
+        found = decoded(model, x)
+        factor = tf.cast(size, tf.float32) / tf.constant(shape[:2], tf.float32)
+        factor = tf.gather(factor, [1, 0, 1, 0], axis=1)[:, None]
+        for key in _boxes(model):
+            found[key] *= factor
+        return found | {"ok": ok}
+
+    source = model.inputs[0]
+    signature = [tf.TensorSpec([None, *shape], tf.float32, source.name)]
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", serve, input_signature=signature)
+    archive.add_endpoint("raw", raw, input_signature=signature)
+    inputs = {source.name: tf.zeros([1, *shape])}
+    requests: dict[str, dict[str, Any]] = {"serving_default": inputs, "raw": inputs}
+    if reads_images(model):
+        strings = [tf.TensorSpec([None], tf.string, "image_bytes")]
+        archive.add_endpoint("serve_image_bytes", serve_image_bytes, strings)
+        picture = tf.io.encode_png(tf.zeros(shape, tf.uint8)).numpy()
+        requests["serve_image_bytes"] = {"image_bytes": [picture]}
+    archive.write_out(os.fspath(path), verbose=False)
+    write_warm_up(path, requests)
+
+
+def decoded(model: MultiTaskModel, x: Tensor) -> dict[str, Tensor]:
+    """Returns the outputs for a batch of inputs, decoded, keyed `<task>_<field>`."""
+    fields = model.decode(model(x, training=False))
+    return {f"{t}_{f}": value for t in fields for f, value in fields[t].items()}
+
+
+def reads_images(model: MultiTaskModel) -> bool:
+    """Whether the model has one input, an image of 1 or 3 channels."""
+    shape = model.inputs[0].shape
+    return len(model.inputs) == 1 and len(shape) == 4 and shape[-1] in (1, 3)
+
+
+def _boxes(model: MultiTaskModel) -> list[str]:
+    """Returns the keys of outputs that are boxes in pixels."""
+    return [f"{t.name}_boxes" for t in model.tasks if t.follows == "boxes"]
+
+
+def _raw_shape(model: MultiTaskModel, task: str) -> tuple[int, ...]:
+    """Returns the shape of a task's raw output, without the batch axis."""
+    return tuple(model.get_layer(task).output.shape[1:])
