@@ -3,9 +3,9 @@
     python benchmarks/serving.py --workdir=runs/quickstart [--pairs=20]
 
 Takes the best model of a finished run, and for each task the model that is left when
-all other heads are cut away: the network that a single-task model of the same design would
-be, with the same weights. Each is exported as a SavedModel and called by its decoded
-signature, by turns.
+all other heads are cut away: the network that a single-task model of the same design
+would be, with the same weights. Each is exported as a SavedModel and called by its
+decoded signature, by turns.
 """
 
 import os
