@@ -20,7 +20,7 @@ import numpy as np
 import p5_keras as p5
 from p5_keras.data import summary
 from p5_keras.data.loaders import voc
-from p5_keras.data.records import Field, Problems, split_examples
+from p5_keras.data.records import Problems, split_examples
 
 #: The official archives and their SHA-256.
 URLS = {
@@ -81,38 +81,20 @@ def found(data_dir: str | None, breeds: tuple[str, ...]) -> p5.data.UserData:
     without a box train the breed alone.
     """
     folder = data_dir or p5.data.fetch("oxford_pets", URLS)
-    records = voc.load(folder, Problems("skip"))
-    known = records.fields["breed"].class_names
-    if missing := sorted(set(breeds) - set(known)):
-        raise ValueError(
-            f"`breeds` must be breeds of the data, {', '.join(known)}. "
-            f"Received: {missing}"
-        )
-    places = [breeds.index(name) if name in breeds else -1 for name in known]
-    breed = np.array(places)[records.columns["breed"]]
-    records = dataclasses.replace(
-        records,
-        fields={"breed": Field("class", breeds), "head": records.fields["head"]},
-        columns={"breed": breed, "head": records.columns["head"]},
-    ).take(breed >= 0)
+    records = voc.load(folder, Problems("skip")).only("breed", breeds)
     boxed = np.array([head is not None for head in records.columns["head"]])
     names = [pathlib.Path(image).name for image in records.images[boxed]]
     strata = records.columns["breed"][boxed]
     splits = np.full(len(records), "train", "U16")
     splits[boxed] = split_examples(names, None, strata, (0.5, 0.2, 0.3))
     records = dataclasses.replace(records, splits=splits)
-    return p5.data.of_records(records, "Oxford-IIIT Pets")
+    others = sorted(set(records.fields) - {"breed", "head"})
+    return p5.data.of_records(records, "Oxford-IIIT Pets", ignore=others)
 
 
 def data(config: Config, tasks: list[p5.Task], split: str) -> p5.data.Source:
     """The Oxford-IIIT Pets; a local copy is read from `data_dir`."""
-    pets, size = found(config.data_dir, config.breeds), (config.image_size,) * 2
-    return pets.source(split, size, augmentation(config, tasks))
-
-
-def augmentation(config: Config, tasks: list[p5.Task]) -> p5.data.Augment:
-    """Random changes of the training pictures."""
-    return p5.data.Augment(
+    augment = p5.data.Augment(
         tasks,
         flip_horizontal=True,
         zoom=1.3,
@@ -121,12 +103,14 @@ def augmentation(config: Config, tasks: list[p5.Task]) -> p5.data.Augment:
         contrast=0.2,
         saturation=0.2,
     )
+    pets, size = found(config.data_dir, config.breeds), config.image_size
+    return pets.source(split, (size, size), augment)
 
 
 def about(config: Config, tasks: list[p5.Task]) -> dict:
     """What is known of the data, for the table before training and the report."""
-    pets, size = found(config.data_dir, config.breeds), (config.image_size,) * 2
-    return summary.describe(pets, tasks, size, augmentation(config, tasks))
+    pets, size = found(config.data_dir, config.breeds), config.image_size
+    return summary.describe(pets, tasks, (size, size))
 
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:

@@ -143,8 +143,8 @@ def test_a_breed_that_is_not_there_is_named(tmp_path, cache):
     with pytest.raises(ValueError) as error:
         recipe.data(config, recipe.tasks(config), "train")
     assert str(error.value) == (
-        "`breeds` must be breeds of the data, Abyssinian, Bengal, Bombay, "
-        "american_bulldog. Received: ['pug']"
+        "Unknown class of 'breed'. Received: 'pug'; "
+        "['Abyssinian', 'Bengal', 'Bombay', 'american_bulldog']"
     )
 
 
