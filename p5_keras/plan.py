@@ -80,7 +80,8 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
     if not hasattr(plan.recipe, "about"):
         return
     found = plan.recipe.about(plan.config, tasks)
-    print(summary.text(found), flush=True)
+    options = hasattr(plan.config, "dataset_options")
+    print(summary.text(found, options), flush=True)
     if keep:
         plan.workdir.write("data.json", found)
         if found["dropped"]:

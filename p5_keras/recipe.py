@@ -6,6 +6,7 @@ import inspect
 import pathlib
 import sys
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -241,12 +242,19 @@ def build(
     )
 
 
-def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
-    """Returns AdamW with a linear warm-up and a cosine decay to 0.
+def default_optimizer(
+    config: Config,
+    steps: int,
+    kind: Callable[..., keras.Optimizer] = keras.optimizers.AdamW,
+    **arguments: Any,
+) -> keras.Optimizer:
+    """Returns AdamW, or another, with a linear warm-up and a cosine decay to 0.
 
     Args:
         config: The run's configuration.
         steps: Number of training steps.
+        kind: Class of the optimizer. AdamW without weight decay is Adam.
+        **arguments: Arguments of the optimizer that `config` does not decide.
     """
     warmup = min(200, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -255,12 +263,13 @@ def default_optimizer(config: Config, steps: int) -> keras.Optimizer:
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(
+    optimizer = kind(
         schedule,
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
         use_ema=config.ema is not None,
         ema_momentum=config.ema or 0.99,
+        **arguments,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "stitch"])
     return optimizer

@@ -258,6 +258,16 @@ def test_the_default_optimizer_follows_the_configuration():
         assert used == any(variable is d for d in decayed), variable.path
 
 
+def test_another_optimizer_follows_the_configuration_too():
+    config = Config(learning_rate=0.1, clip_norm=2.0)
+    optimizer = p5.recipe.default_optimizer(
+        config, 100, keras.optimizers.SGD, momentum=0.9
+    )
+    assert isinstance(optimizer, keras.optimizers.SGD)
+    assert (optimizer.momentum, optimizer.global_clipnorm) == (0.9, 2.0)
+    assert float(optimizer._learning_rate(10)) == pytest.approx(0.1)
+
+
 def test_a_sharing_by_name_and_its_arguments():
     settings = ["sharing.experts=3", "sharing.units=(8,)"]
     found = p5.recipe.configure(Config(), settings, {"sharing": "MMoE"})

@@ -472,16 +472,31 @@ def test_ways_of_training_end_to_end(flag, tmp_path):
     assert_complete(workdir)
 
 
+#: Real data of recipes whose data set has no dummies.
+REAL = {
+    "p5_resnet50": "oxford_pets_3breeds",
+    "shared_dense": "multi_target_regression",
+}
+#: Data sets of recipes that are not called like them.
+DATASETS = {"simple_mlp": "multi_mnist", "two_head_conv": "multi_mnist"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "models").glob("*.py")))
-def test_every_recipe_runs_from_the_command_line(name, tmp_path):
+def test_every_recipe_runs_from_the_command_line(name, tmp_path, request, monkeypatch):
     flags = [f"--recipe={name}", "--smoke"]
     if name == "quickstart":
         flags = flags[1:]  # It is the default.
     if name == "your_data":
         pytest.skip("it has no data of its own")
-    dummy = ROOT / "datasets" / name / "dummy_data"
-    if dummy.is_dir() and name != "quickstart":
+    dummy = ROOT / "datasets" / DATASETS.get(name, name) / "dummy_data"
+    if name in REAL:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.with_name("cache")))
+        folder = request.getfixturevalue("real_data") / REAL[name]
+        if not folder.is_dir():
+            pytest.skip(f"no real data at {folder}")
+        flags.append(f"--data_dir={folder}")
+    elif dummy.is_dir():
         flags.append(f"--data_dir={dummy}")
     done = process(*flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

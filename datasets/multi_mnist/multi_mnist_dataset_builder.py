@@ -1,4 +1,4 @@
-"""Two overlapping digits, or pieces of clothing, in one picture (MultiMNIST)."""
+"""Two overlapping digits, or pieces of clothing, in one picture; or one digit."""
 
 import dataclasses
 import hashlib
@@ -48,11 +48,12 @@ class Config(tfds.core.BuilderConfig):
 
     Attributes:
         left: the set of the item at the top left.
-        right: the set of the item at the bottom right.
+        right: the set of the item at the bottom right, or `None` for pictures of one
+            item as they are in the set.
     """
 
     left: str = "mnist"
-    right: str = "mnist"
+    right: str | None = "mnist"
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -74,6 +75,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             left="fashion_mnist",
             right="mnist",
         ),
+        Config(name="single", description="One digit: MNIST itself.", right=None),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Optional: pass a folder that holds `mnist/` and `fashion_mnist/`, each with "
@@ -83,17 +85,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         config = self.builder_config
+        side, sets = compose.ITEM, {"label": config.left}
+        if config.right is not None:
+            side, sets = compose.CANVAS, {"left": config.left, "right": config.right}
+        labels = {
+            label: tfds.features.ClassLabel(names=_CLASSES[name])
+            for label, name in sets.items()
+        }
+        image = tfds.features.Image(shape=(side, side, 1), dtype=np.uint8)
         return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(
-                        shape=(compose.CANVAS, compose.CANVAS, 1), dtype=np.uint8
-                    ),
-                    "left": tfds.features.ClassLabel(names=_CLASSES[config.left]),
-                    "right": tfds.features.ClassLabel(names=_CLASSES[config.right]),
-                }
-            ),
-            supervised_keys=("image", "left"),
+            features=tfds.features.FeaturesDict({"image": image, **labels}),
+            supervised_keys=("image", next(iter(labels))),
             homepage="https://arxiv.org/abs/1810.04650",
             # A validation split is cut off at the end, where pairs keep to themselves.
             disable_shuffling=True,
@@ -101,7 +103,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         config = self.builder_config
-        names = dict.fromkeys((config.left, config.right))
+        names = dict.fromkeys(n for n in (config.left, config.right) if n is not None)
         files = {}
         for name in names:
             files[name] = _local(dl_manager, name, alone=len(names) == 1)
@@ -110,7 +112,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 files[name] = dl_manager.download(urls)
         return {
             split: self._generate_examples(
-                split, files[config.left], files[config.right]
+                split, files[config.left], files.get(config.right)
             )
             for split in _SPLITS
         }
@@ -119,6 +121,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         prefix, seed, held_out = _SPLITS[split]
         left, left_labels = _read(left_files, prefix, config.left)
+        if right_files is None:
+            for i, label in enumerate(left_labels):
+                yield i, {"image": left[i, ..., None], "label": int(label)}
+            return
         right, right_labels = _read(right_files, prefix, config.right)
         if len(left) != len(right):
             raise ValueError(

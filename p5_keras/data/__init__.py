@@ -2,6 +2,7 @@
 
 from p5_keras.data.augment import Augment
 from p5_keras.data.changes import COLOR, GEOMETRY
+from p5_keras.data.fetch import fetch
 from p5_keras.data.from_records import from_records
 from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix
@@ -10,7 +11,7 @@ from p5_keras.data.pictures import inspect
 from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import load, prepare
-from p5_keras.data.user_data import UserData, user_data
+from p5_keras.data.user_data import UserData, of_records, user_data
 
 __all__ = [
     "COLOR",
@@ -27,11 +28,13 @@ __all__ = [
     "check",
     "collect",
     "evaluation",
+    "fetch",
     "from_records",
     "from_tfds",
     "inspect",
     "load",
     "mix",
+    "of_records",
     "prepare",
     "steps_per_epoch",
     "training",

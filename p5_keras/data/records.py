@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.values import unknown
+
 KINDS = ("class", "labels", "number", "boxes", "mask")
 
 
@@ -134,6 +136,29 @@ class Records:
             sides=some(self.sides),
             shapes=some(self.shapes),
         )
+
+    def only(self, name: str, classes: Sequence[str]) -> "Records":
+        """Returns the examples of some classes, which are numbered in their order.
+
+        Args:
+            name: A field of kind "class".
+            classes: Names of some of its classes.
+
+        Raises:
+            ValueError: There is no such class.
+        """
+        known = self.fields[name].class_names
+        for wanted in classes:
+            if wanted not in known:
+                raise ValueError(unknown(f"class of {name!r}", wanted, known))
+        places = [classes.index(c) if c in classes else -1 for c in known]
+        column = np.array([*places, -1])[self.columns[name]]  # -1 stays -1
+        found = replace(
+            self,
+            fields={**self.fields, name: Field("class", tuple(classes))},
+            columns={**self.columns, name: column},
+        )
+        return found.take(column >= 0)
 
 
 def split_examples(

@@ -166,11 +166,12 @@ def coverage(found: Json) -> list[list[str]]:
     return table
 
 
-def text(found: Json) -> str:
+def text(found: Json, options: bool = True) -> str:
     """Returns the summary as plain text for a terminal of `WIDTH` characters.
 
     Args:
         found: What `describe` returns.
+        options: Whether the user can choose tasks by `--dataset_options`.
     """
     total = sum(found["examples"].values())
     lines = [f"{found['name']}: {total} examples ({found['dataset']})"]
@@ -203,7 +204,7 @@ def text(found: Json) -> str:
         if "unmoved" in found:
             lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
     lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
-    lines += [
+    lines += options * [
         "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
         "multi_label, regression, detection or segmentation; to leave a task out give",
         "--dataset_options=ignore=TASK.",

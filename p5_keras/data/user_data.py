@@ -3,7 +3,7 @@
 import importlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -163,7 +163,7 @@ def user_data(
         if "ignore" not in signature(load).parameters:
             ignore = _names(given.pop("ignore", ""))
         arguments = keywords(load, given, ["ignore", "kind.FIELD"])
-        return _of_records(dataset, load(path, problems, **arguments), kind, ignore)
+        return of_records(load(path, problems, **arguments), dataset, kind, ignore)
     _check_name(dataset, scheme, bool(colon))
     from p5_keras.data.public import public_data
 
@@ -177,10 +177,25 @@ def user_data(
     return UserData(usable, "", dataset, lambda *a: read(usable, *a))
 
 
-def _of_records(
-    dataset: str, records: Records, kind: dict[str, str], ignore: tuple[str, ...]
+def of_records(
+    records: Records,
+    dataset: str = "",
+    kind: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
 ) -> UserData:
-    records = infer.usable(records, kind, ignore)
+    """Makes a data set of what a loader read, after looking at its pictures.
+
+    Args:
+        records: The examples with their labels.
+        dataset: What to call it; the name of the records if left out.
+        kind: Kinds of task by field, where they are not to be inferred.
+        ignore: Fields to leave out.
+
+    Raises:
+        ValueError: A picture is at fault, or an argument is wrong.
+    """
+    dataset = dataset or records.name
+    records = infer.usable(records, kind or {}, ignore)
     records, pictures = inspect(records)
 
     def read(

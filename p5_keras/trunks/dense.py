@@ -1,4 +1,4 @@
-"""A dense trunk for vectors."""
+"""A dense trunk for vectors, and for small images."""
 
 import keras
 from keras import layers
@@ -24,8 +24,13 @@ class Dense(Trunk):
         self.units, self.dropout = list(units), dropout
 
     def stages(self, input_shape: tuple[int, ...]) -> dict[str, keras.Model]:
-        """Builds the one stage "vector"; an input with more axes is flattened."""
+        """Builds the one stage "vector"; an input with more axes is flattened.
+
+        Images, which have three axes, are first brought from 0..255 to 0..1.
+        """
         inputs = x = keras.Input(input_shape)
+        if len(input_shape) == 3:
+            x = layers.Rescaling(1 / 255)(x)
         if len(input_shape) > 1:
             x = layers.Flatten()(x)
         for units in self.units:

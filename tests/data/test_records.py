@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from p5_keras.data.records import Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records, split_examples
 
 NAMES = [f"{kind}/{i}.jpg" for kind in "ab" for i in range(50)]
 KINDS = [name[0] for name in NAMES]
@@ -85,6 +85,27 @@ def test_problems_raise_or_count():
         ValueError, match=r"^`on_bad_example` must be 'raise' or 'skip'"
     ):
         Problems("ignore")
+
+
+def test_only_some_classes_in_their_order():
+    records = Records(
+        name="pets",
+        splits=np.array(["train"] * 5),
+        fields={"kind": Field("class", ("a", "b", "c")), "size": Field("number")},
+        columns={"kind": np.array([0, 1, 2, -1, 2]), "size": np.arange(5.0)},
+    )
+    some = records.only("kind", ["c", "a"])
+    assert some.fields == {
+        "kind": Field("class", ("c", "a")),
+        "size": Field("number"),
+    }
+    assert some.columns["kind"].tolist() == [1, 0, 0]
+    assert some.columns["size"].tolist() == [0, 2, 4]  # without b, and the unlabelled
+    with pytest.raises(ValueError) as error:
+        records.only("kind", ["a", "d"])
+    assert str(error.value) == (
+        "Unknown class of 'kind'. Received: 'd'; ['a', 'b', 'c']"
+    )
 
 
 def test_take_keeps_columns_together():

@@ -108,6 +108,12 @@ def test_every_example_that_was_left_out_is_listed():
     assert len(lines) == 6
 
 
+def test_who_cannot_choose_tasks_is_not_told_how():
+    long, short = (summary.text(described(), options) for options in (True, False))
+    assert long.startswith(short.rstrip("\n"))
+    assert "--dataset_options" in long and "--dataset_options" not in short
+
+
 def test_it_says_why_nothing_moves():
     text = summary.text(described(augment=p5.data.Augment([], contrast=0.2)))
     assert (

@@ -180,6 +180,16 @@ def test_examples_come_in_order_with_their_partners(tmp_path, config, left, righ
     assert last["left"] == items(left, "train")[1][11]
 
 
+def test_a_single_digit_is_that_of_the_set(tmp_path):
+    builder = prepare(tmp_path, DUMMY / "mnist", "single")
+    assert builder.info.features["label"].names == [str(digit) for digit in range(10)]
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        images, labels = items("mnist", prefix)
+        found = examples(builder, split)
+        assert [example["label"] for example in found] == labels.tolist()
+        np.testing.assert_array_equal([e["image"] for e in found], images[..., None])
+
+
 def test_the_folder_may_be_that_of_the_files(tmp_path):
     builder = prepare(tmp_path, DUMMY / "fashion_mnist", "fashion")
     labels = [example["left"] for example in examples(builder, "test")]

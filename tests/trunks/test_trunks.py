@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import p5_keras as p5
-from p5_keras.trunks import Conv, Cut, Dense, ResNet50
+from p5_keras.trunks import Conv, ConvPool, Cut, Dense, ResNet50
 
 
 def plain(shape=(32, 32, 3)):
@@ -51,6 +51,9 @@ CASES = {
     "conv-short": Case(
         lambda: Conv(width=1, depth=1, levels=2), (7, 5, 1), {"P2": (2, 2, 2)}
     ),
+    "conv-pool": Case(
+        lambda: ConvPool([3, 5]), (7, 10, 3), {"P1": (4, 5, 3), "P2": (2, 3, 5)}
+    ),
     "cut": Case(
         lambda: Cut(plain(), {"P1": "sum", "P2": "quarter"}),
         (32, 32, 3),
@@ -65,6 +68,7 @@ CASES = {
     ),
     "dense": Case(lambda: Dense([8, 5], dropout=0.1), (6,), {"vector": (5,)}),
     "dense-flat": Case(lambda: Dense([3]), (2, 3), {"vector": (3,)}),
+    "dense-image": Case(lambda: Dense([3]), (2, 3, 1), {"vector": (3,)}),
     "resnet50": Case(
         ResNet50,
         (64, 45, 3),
@@ -285,6 +289,25 @@ def test_cut_refuses_another_input_shape(shape):
         Cut(plain(), {"P2": "quarter"}).stages(shape)
 
 
+# ConvPool
+
+
+def test_conv_pool_by_hand():
+    stage = ConvPool([1]).stages((3, 2, 1))["P1"]
+    kernel = np.zeros((3, 3, 1, 1))
+    kernel[1, 1] = kernel[1, 2] = 1  # a pixel and its right neighbour
+    stage.set_weights([kernel, np.array([-0.5])])
+    image = np.array([[0.0, 51], [255, 0], [51, 102]]).reshape(1, 3, 2, 1)
+    # Sums less a half: -0.3 -0.3 / 0.5 -0.5 / 0.1 -0.1; the last row pools by itself.
+    np.testing.assert_allclose(stage(image)[0, :, :, 0], [[0.5], [0.1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("widths", [[], [4, 0]])
+def test_conv_pool_refuses(widths):
+    with pytest.raises(ValueError, match=r"`widths` must be a list of sizes above 0"):
+        ConvPool(widths)
+
+
 # Dense
 
 
@@ -292,6 +315,13 @@ def test_dense_by_hand():
     stage = Dense([2]).stages((2,))["vector"]
     stage.set_weights([np.array([[1.0, -1.0], [2.0, 0.0]]), np.array([0.5, 0.0])])
     np.testing.assert_allclose(stage(np.array([[1.0, 3.0]])), [[7.5, 0.0]])
+
+
+def test_dense_brings_an_image_to_0_to_1():
+    stage = Dense([1]).stages((1, 2, 1))["vector"]
+    stage.set_weights([np.array([[2.0], [-1.0]]), np.array([0.0])])
+    image = np.array([[[[255.0], [51.0]]]])
+    np.testing.assert_allclose(stage(image), [[2 - 0.2]], rtol=1e-6)
 
 
 def test_dense_dropout_follows_every_layer():

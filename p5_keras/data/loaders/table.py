@@ -5,15 +5,12 @@ import pathlib
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from p5_keras.data.loaders import table_columns, table_file, table_pictures
-from p5_keras.data.loaders.listing import SPLITS
+from p5_keras.data.loaders import table_splits as splitting
 from p5_keras.data.loaders.table_file import Table
-from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records
 from p5_keras.naming import did_you_mean
-
-_SPLIT_COLUMNS = ("split", "set", "subset", "fold")
 
 
 @dataclass(frozen=True)
@@ -22,6 +19,7 @@ class _Roles:
 
     image: str | None
     split: str | None
+    group: str | None
     targets: list[str]
     inputs: list[str]
     forms: dict[str, str]  # of targets and inputs: "number", "truth" or "text"
@@ -39,6 +37,7 @@ def load(
     numbers: tuple[str, ...] = (),
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     split_column: str | None = None,
+    group: str | None = None,
     delimiter: str | None = None,
     header: bool = True,
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "None", "?", "-"),
@@ -69,6 +68,8 @@ def load(
             say.
         split_column: The column that says the split of each row; one called split,
             set, subset or fold with such words is found by itself.
+        group: A column whose rows of one value, such as a person or a day, all go
+            into one split. It is no input.
         delimiter: What stands between cells, "tab" for a tab; found by itself.
         header: Whether the first row holds names; if not, they are column_0, …
         missing: Cells that stand for a missing value.
@@ -83,9 +84,10 @@ def load(
     file = table_file.find(path)
     table = table_file.read(file, problems, delimiter, header, missing)
     names = list(table.columns)
-    _check_options(names, {"targets": targets, "ignore": ignore}, image, split_column)
-    _check_options(names, {"classes": classes, "numbers": numbers})
-    roles = _roles(table, image, split_column, targets, ignore, classes, numbers)
+    one = {"image": image, "split_column": split_column, "group": group}
+    _check_options(names, {"targets": targets, "ignore": ignore}, one)
+    _check_options(names, {"classes": classes, "numbers": numbers}, {})
+    roles = _roles(table, one, targets, ignore, classes, numbers)
     if image_dir is not None and roles.image is None:
         raise ValueError(
             "`image_dir` needs a column that names pictures; give `image`. "
@@ -145,15 +147,10 @@ def load(
 def _check_options(
     columns: list[str],
     several: dict[str, tuple[str, ...]],
-    image: str | None = None,
-    split_column: str | None = None,
+    one: dict[str, str | None],
 ) -> None:
     """Checks that options name columns, and none of them in two roles."""
-    named = {
-        "image": () if image is None else (image,),
-        "split_column": () if split_column is None else (split_column,),
-        **several,
-    }
+    named = {o: () if name is None else (name,) for o, name in one.items()} | several
     first: dict[str, str] = {}
     for option, names in named.items():
         for name in dict.fromkeys(names):
@@ -173,8 +170,7 @@ def _check_options(
 
 def _roles(
     table: Table,
-    image: str | None,
-    split: str | None,
+    one: dict[str, str | None],
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
     classes: tuple[str, ...],
@@ -182,9 +178,16 @@ def _roles(
 ) -> _Roles:
     """Decides what each column is for."""
     names = list(table.columns)
-    free = [n for n in names if n not in (*targets, *ignore, image, split)]
-    image = image or table_pictures.find_column(table, free)
-    split = split or next((n for n in free if _is_split(table, n)), None)
+    free = [n for n in names if n not in (*targets, *ignore, *one.values())]
+    image = one["image"] or table_pictures.find_column(table, free)
+    split, group = one["split_column"], one["group"]
+    if group is None:
+        split = split or splitting.find_column(table, free)
+    elif split is not None:
+        raise ValueError(
+            "Of `split_column` and `group` only one can say how rows are split. "
+            f"Received: split_column={split!r}, group={group!r}"
+        )
     free = [n for n in free if n not in (image, split)]
     if not image and not targets:
         raise ValueError(
@@ -203,21 +206,7 @@ def _roles(
         name: table_columns.form(table.columns[name], name, classes, numbers)
         for name in (*chosen, *told_from)
     }
-    return _Roles(image, split, chosen, told_from, forms)
-
-
-def _is_split(table: Table, name: str) -> bool:
-    """Whether a column is called a split, and half of its values are such words."""
-    if name.casefold() not in _SPLIT_COLUMNS:
-        return False
-    words = _words(table, name)
-    known = sum(word in SPLITS for word in words)
-    return known > 0 and 2 * known >= len(words) - words.count("")
-
-
-def _words(table: Table, name: str) -> list[str]:
-    texts = table.columns[name].cast(pa.string()).to_pylist()
-    return ["" if text is None else text.casefold() for text in texts]
+    return _Roles(image, split, group, chosen, told_from, forms)
 
 
 def _without_faults(
@@ -228,14 +217,8 @@ def _without_faults(
     bad: dict[int, tuple[str, str]] = {}  # the first fault of each row
     if roles.image:
         paths, bad = table_pictures.resolve(table, roles.image, root)
-    if roles.split:
-        for row, word in enumerate(_words(table, roles.split)):
-            if word not in SPLITS:
-                reason = (
-                    f"column {roles.split!r} holds {word!r}, and splits are "
-                    f"{', '.join(SPLITS)}"
-                )
-                bad.setdefault(row, (table.where(row), reason))
+    for row, reason in splitting.faults(table, roles.split, roles.group).items():
+        bad.setdefault(row, (table.where(row), reason))
     for name, form in roles.forms.items():
         if form == "number":
             for row, reason in table_columns.faults(table.columns[name], name).items():
@@ -261,15 +244,13 @@ def _split(
     columns: dict[str, np.ndarray],
     ratios: tuple[float, float, float],
 ) -> np.ndarray:
-    """Splits by the table's own word, or each class of the first target by ratios."""
-    given = None
-    if roles.split:
-        given = [SPLITS[word] for word in _words(table, roles.split)]
+    """Splits the rows; by ratios, each class of the first target by itself."""
     names = [str(row) for row in table.rows]
     if roles.image:
         names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
     of_classes = [columns[n].tolist() for n, f in fields.items() if f.kind == "class"]
-    return split_examples(names, given, of_classes[0] if of_classes else None, ratios)
+    strata = of_classes[0] if of_classes else None
+    return splitting.split_rows(table, names, roles.split, roles.group, strata, ratios)
 
 
 def _note_unseen(

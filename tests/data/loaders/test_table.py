@@ -254,6 +254,50 @@ def test_a_given_split_column(tmp_path):
     assert list(table.load(path, Problems()).fields) == ["y", "fold"]
 
 
+def test_rows_of_a_group_stay_together(tmp_path):
+    lines = [f"{i % 2},{i % 30},{i / 7:.3f}" for i in range(300)]
+    path = write(tmp_path, "\n".join(["y,who,x", *lines]))
+    records = table.load(path, Problems(), targets=("y",), group="who")
+    assert records.input_names == ("x",)
+    for who in range(30):
+        assert len(set(records.splits[who::30].tolist())) == 1
+    found = [np.sum(records.splits == s) for s in ("train", "validation", "test")]
+    assert found == [240, 30, 30]
+    # Inputs are standardised by the training groups.
+    training = records.inputs[records.splits == "train"]
+    np.testing.assert_allclose([training.mean(), training.std()], [0, 1], atol=1e-5)
+    # The split of a group depends on its name alone, not on where its rows are.
+    path = write(tmp_path, "\n".join(["y,who,x", *lines[::-1]]))
+    again = table.load(path, Problems(), targets=("y",), group="who")
+    np.testing.assert_array_equal(again.splits[::-1], records.splits)
+
+
+def test_a_row_without_a_group(tmp_path):
+    lines = [f"{i % 2},{i % 10},{i / 7:.3f}" for i in range(40)]
+    lines[3] = "1,NA,0.5"
+    path = write(tmp_path, "\n".join(["y,who,x", *lines]))
+    reason = "column 'who', the `group`, holds nothing"
+    options = {"targets": ("y",), "group": "who"}
+    assert failure(path, **options) == f"{path}, row 5: {reason}{OUT}"
+    problems = Problems("skip")
+    assert len(table.load(path, problems, **options)) == 39
+    assert problems.dropped == [(f"{path}, row 5", reason)]
+
+
+def test_a_group_and_a_column_of_splits(tmp_path):
+    rows = [f"{i % 2},{i % 10},{s}" for i, s in enumerate(parts(40))]
+    path = write(tmp_path, "\n".join(["y,who,split", *rows]))
+    options = {"targets": ("y",), "group": "who", "split_column": "split"}
+    assert failure(path, **options) == (
+        "Of `split_column` and `group` only one can say how rows are split. "
+        "Received: split_column='split', group='who'"
+    )
+    assert failure(path, **{**options, "split_column": "who"}) == (
+        "A column must not stand in `split_column` and in `group`. "
+        "Received: 'who' in both"
+    )
+
+
 def test_inputs(tmp_path):
     path = write(
         tmp_path,
@@ -524,7 +568,7 @@ def test_no_row_can_be_used(tmp_path):
 
 def test_options_that_name_no_column(tmp_path):
     path = pictures(tmp_path, ["colour", "age"], [["r", 1.5], ["b", 2.5]] * 5)
-    for option in ("image", "split_column"):
+    for option in ("image", "split_column", "group"):
         assert failure(path, **{option: "color"}) == (
             f"`{option}` must name columns of the table. Did you mean 'colour'? "
             "Received: 'color', columns=['file', 'colour', 'age', 'split']"
