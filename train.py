@@ -101,7 +101,7 @@ def train(plan) -> None:
             run_eagerly=FLAGS.debug,
         )
     if FLAGS.mode == "summary":
-        model.summary(expand_nested=True)
+        p5.cost.summary(model)
         return
 
     # Training: every epoch is scored against a predictor that never sees an input.

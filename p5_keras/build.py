@@ -7,7 +7,7 @@ import keras
 from p5_keras.model import MultiTaskModel
 from p5_keras.naming import check_names
 from p5_keras.sharing.base import Sharing
-from p5_keras.sharing.graph import layer_names
+from p5_keras.sharing.graph import TaskGraph
 from p5_keras.sharing.hard import Hard
 from p5_keras.task import Task
 from p5_keras.trunk import Trunk
@@ -48,7 +48,7 @@ def build_model(
     names = [task.name for task in tasks]
     check_names(names, [name])
     outputs = (sharing or Hard()).outputs(trunk, tasks, inputs)
-    check_names(names, layer_names(outputs))
+    check_names(names, TaskGraph(outputs).layer_names())
     return MultiTaskModel(
         inputs, outputs, tasks=tasks, trunk_l2=trunk_l2, head_l2=head_l2
     )

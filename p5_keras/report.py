@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras import report_data, report_figures, report_page, report_weighting
+from p5_keras import (
+    report_cost,
+    report_data,
+    report_figures,
+    report_page,
+    report_weighting,
+)
 from p5_keras.report_page import number, section, verdict
 from p5_keras.task import Task
 
@@ -53,6 +59,7 @@ def write(
         section("Confusion matrices", report_page.confusions(confusions, tasks)),
         section("The data", report_data.table(data) if data else ""),
         section("Truth and prediction", report_page.pictures(examples[:12], tasks)),
+        section("What it costs", report_cost.parts(results)),
         section("The run", report_page.run(results)),
         section("Configuration", report_page.pairs(config)),
     ]

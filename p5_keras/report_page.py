@@ -198,12 +198,14 @@ def pictures(examples: Sequence[Json], tasks: Sequence[Task]) -> str:
 
 def run(results: Json) -> str:
     """Lists what the run cost and with what it was made."""
-    train, sizes = results.get("train", {}), results.get("parameters", {})
+    train = results.get("train", {})
+    steps, seconds = train.get("steps"), train.get("wall_seconds")
     facts = {
-        "wall time": train.get("wall_seconds") and _duration(train["wall_seconds"]),
+        "wall time": seconds and _duration(seconds),
         "epochs": train.get("epochs"),
         "best epoch": train.get("best_epoch"),
-        "steps": train.get("steps") and f"{train['steps']:,}",
+        "steps": steps and f"{steps:,}",
+        "ms / step with validation": steps and number(1e3 * (seconds or 0) / steps),
         "examples / s": number(train.get("examples_per_second"), ""),
         "val_skill": number(train.get("val_skill"), ""),
         "seed": results.get("seed"),
@@ -214,19 +216,6 @@ def run(results: Json) -> str:
         if value not in (None, "")
     ]
     body = _grid("facts", cards)
-    parts = {"trunk": sizes["trunk"]} if "trunk" in sizes else {}
-    parts |= {f"head: {name}": n for name, n in sizes.get("heads", {}).items()}
-    if total := sum(parts.values()):
-        rows = [
-            [
-                escape(name),
-                f'<i class="bar"><i style="width:{100 * n / total:.1f}%"></i></i>',
-                f"{n:,}",
-                f"{n / total:.1%}",
-            ]
-            for name, n in {**parts, "all": total}.items()
-        ]
-        body += scroll(table(["parameters", "", "number", "share"], rows, 2))
     if "command" in results:
         body += f'<pre class="card">{escape(results["command"])}</pre>'
     return body + pairs(results.get("versions", {}))

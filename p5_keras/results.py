@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from p5_keras import evaluation, report
+from p5_keras import cost, evaluation, report
 from p5_keras.checkpoint import Progress
-from p5_keras.cost import flops
 from p5_keras.model import MultiTaskModel
 from p5_keras.workdir import Workdir, versions
 
@@ -113,17 +112,12 @@ def results(
             "metrics": metrics,
             "score": scores[task.name],
         }
-    heads = {t.name: model.get_layer(t.name).count_params() for t in model.tasks}
     return {
         "recipe": decided["recipe"],
         "seed": decided["seed"],
         "date": datetime.date.today().isoformat(),
         "command": shlex.join(["python", *sys.argv]),
-        "parameters": {
-            "trunk": model.count_params() - sum(heads.values()),
-            "heads": heads,
-        },
-        "flops": flops(model),
+        **cost.parts(model),
         "objective": {
             "loss_weights": model.loss_weights,
             "trunk_l2": model.trunk_l2,

@@ -33,9 +33,13 @@ class Trunk:
         raise NotImplementedError
 
     def __call__(self, inputs: Any) -> Features:
-        """Applies new stages to a Keras tensor and returns all features by name."""
+        """Applies new stages to a Keras tensor and returns all features by name.
+
+        Each stage becomes a layer `trunk_<feature>`.
+        """
         x, features = inputs, {}
         for name, stage in self.stages(tuple(inputs.shape[1:])).items():
+            stage.name = f"trunk_{name}"
             x = features[name] = stage(x)
         return features
 

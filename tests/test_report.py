@@ -84,7 +84,12 @@ def results():
         "date": "2026-01-02",
         "seed": 7,
         "command": "python train.py --recipe 'models/pets.py' --set a=<b>",
-        "parameters": {"trunk": 3000, "heads": {"breed": 900, "age": 100}},
+        "parameters": {
+            "trunk": 2000,
+            "sharing": 1000,
+            "heads": {"breed": 900, "age": 100},
+        },
+        "flops": {"trunk": 4000, "sharing": 0, "heads": {"breed": 1800, "age": 200}},
         "objective": {
             "loss_weights": {"breed": 1.0, "age": 0.25},
             "trunk_l2": 1e-4,
@@ -184,8 +189,10 @@ def test_the_page_needs_nothing_else(page):
         "breed <cat> (25%) $dog$ (75%)",
         "age unlabelled 2.5 years",
         "depth 1-12 m 1-12 m",
-        "wall time 3 min 17 s epochs 3 best epoch 2 steps 1,880 examples / s 640.0",
-        "trunk 3,000 75.0% head: breed 900 22.5%",
+        "wall time 3 min 17 s epochs 3 best epoch 2 steps 1,880 ms / step "
+        "with validation 105.0 examples / s 640.0",
+        "part parameters share FLOPs trunk 2,000 50.0% 4,000 sharing 1,000 25.0% 0 "
+        "head: breed 900 22.5% 1,800 head: age 100 2.5% 200 all 4,000 100.0% 6,000",
         "python train.py --recipe 'models/pets.py' --set a=<b>",
         "keras 3.15.1",
         "epochs 3 trunk.width 32 trunk.name a&b data_dir null",

@@ -38,7 +38,11 @@ def test_results_hold_every_metric_of_every_task():
     assert sizes["mae"] == {"test": 1.0, "val": 1.0, "trivial": 4.0, "better": "lower"}
     assert found["tasks"]["size"]["score"] is None
     # Dense: 2 -> 4 in the trunk, 4 -> 3 and 4 -> 1 in the heads.
-    assert found["parameters"] == {"trunk": 12, "heads": {"kind": 15, "size": 5}}
+    sizes = {"trunk": 12, "sharing": 0, "heads": {"kind": 15, "size": 5}}
+    assert found["parameters"] == sizes
+    # Twice the kernel's weights, and the biases; a ReLU counts for none.
+    work = {"trunk": 20, "sharing": 0, "heads": {"kind": 27, "size": 9}}
+    assert found["flops"] == work
     assert found["objective"] == {
         "loss_weights": {"kind": 1.0, "size": 0.5},
         "trunk_l2": 1e-3,

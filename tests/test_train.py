@@ -186,6 +186,9 @@ def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
     out = capsys.readouterr().out
     for name in ("trunk_P2", "half", "side", "mask", "Total params"):
         assert name in out
+    parts = [line.split()[:-2] for line in out.splitlines()[-5:]]
+    heads = [["head:", name] for name in ("half", "side", "mask")]
+    assert parts == [["trunk"], *heads, ["all"]]
     assert not workdir.exists()
 
 
@@ -526,5 +529,6 @@ def test_sharing_and_stopping_of_tasks(tmp_path):
     assert decided["sharing"] == "CGC(levels=1, shared=1, own=2, units=())"
     header = (tmp_path / "logs" / "history.csv").read_text().splitlines()[0]
     assert "gate/half/half1" in header
-    assert p5.Workdir(tmp_path).read("results.json")["flops"] > 0
+    results = p5.Workdir(tmp_path).read("results.json")
+    assert results["flops"]["sharing"] > 0 and results["parameters"]["sharing"] > 0
     assert command("--recipe", TINY, f"--workdir={tmp_path}", "--mode=eval") is None

@@ -3,14 +3,15 @@
 from p5_keras.sharing.base import Sharing, attach, columns
 from p5_keras.sharing.branching import Branching
 from p5_keras.sharing.cascade import Cascade
-from p5_keras.sharing.cross_stitch import CrossStitch, Sluice, Stitch
-from p5_keras.sharing.experts import Gate, Mixture
-from p5_keras.sharing.graph import StopGradient
+from p5_keras.sharing.cross_stitch import CrossStitch, Sluice
+from p5_keras.sharing.gate import Gate, Mixture
 from p5_keras.sharing.hard import Hard
 from p5_keras.sharing.hierarchical import Hierarchical
 from p5_keras.sharing.mmoe import MMoE
 from p5_keras.sharing.mtan import MTAN
 from p5_keras.sharing.ple import CGC, PLE
+from p5_keras.sharing.stitch import Stitch
+from p5_keras.sharing.stop_gradient import StopGradient
 
 __all__ = [
     "Branching",

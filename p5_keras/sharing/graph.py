@@ -3,19 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-from keras import ops
-
+from p5_keras.sharing.stop_gradient import StopGradient
 from p5_keras.task import Tensor
-
-
-@keras.saving.register_keras_serializable("p5_keras")
-class StopGradient(keras.layers.Layer):
-    """Passes a tensor on and no gradient back."""
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Returns the input."""
-        return ops.stop_gradient(inputs)
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class TaskGraph:
                 owners.setdefault(id(v), set()).update(self._sharers(node))
         return owners
 
-    def layers_of(self, task: str) -> list[keras.layers.Layer]:
+    def layers_of(self, task: str) -> list[Any]:
         """Returns the layers with variables that only this task's loss reaches."""
         reached: dict[int, tuple[Any, set[str]]] = {}
         for node in self._nodes.values():
@@ -114,6 +103,12 @@ class TaskGraph:
             return None
         return [x for x, _ in frontier] if shared and frontier else None
 
+    def layer_names(self) -> list[str]:
+        """Returns the names of all layers between inputs and heads."""
+        heads = {id(x._keras_history.operation) for x in self.outputs.values()}
+        used = {id(n.operation): n.operation.name for n in self._nodes.values()}
+        return [name for key, name in used.items() if key not in heads]
+
     def _walk(self, output: Tensor, task: str | None) -> None:
         """Notes a task at all that its loss passes; none at what no loss does."""
         waiting = [output]
@@ -157,11 +152,3 @@ class TaskGraph:
 
 def _has_variables(node: Node) -> bool:
     return bool(getattr(node.operation, "variables", ()))
-
-
-def layer_names(outputs: dict[str, Tensor]) -> list[str]:
-    """Returns the names of all layers between inputs and outputs, these left out."""
-    graph = TaskGraph(outputs)
-    heads = {id(x._keras_history.operation) for x in outputs.values()}
-    used = {id(n.operation): n.operation.name for n in graph._nodes.values()}
-    return [name for key, name in used.items() if key not in heads]

@@ -60,7 +60,7 @@ class Conv(Trunk):
                 x = self._conv(x, width, strides=2 if i == 0 else 1)
             if self.dropout and level >= self.levels - 1:
                 x = layers.SpatialDropout2D(self.dropout)(x)
-            stages[f"P{level}"] = keras.Model(inputs, x, name=f"trunk_P{level}")
+            stages[f"P{level}"] = keras.Model(inputs, x)
             input_shape = tuple(x.shape[1:])
         return stages
 

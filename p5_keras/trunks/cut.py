@@ -63,7 +63,7 @@ class Cut(Trunk):
         for feature, layer in self.cuts.items():
             end = model.get_layer(layer).output
             try:
-                part = keras.Model(start, end, name=f"trunk_{feature}")
+                part = keras.Model(start, end)
             except ValueError as error:
                 raise ValueError(
                     f"The model cannot be cut at {layer!r}: a connection runs past "

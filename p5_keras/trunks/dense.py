@@ -37,4 +37,4 @@ class Dense(Trunk):
             x = layers.Dense(units, activation="relu")(x)
             if self.dropout:
                 x = layers.Dropout(self.dropout)(x)
-        return {"vector": keras.Model(inputs, x, name="trunk_vector")}
+        return {"vector": keras.Model(inputs, x)}
