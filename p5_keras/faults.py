@@ -57,7 +57,7 @@ def run(main: Callable[[list[str]], Any]) -> None:
     if threading.current_thread() is threading.main_thread():
         before = signal.signal(signal.SIGTERM, leave)
     try:
-        if strategy.workers_in_config() == 1:
+        if not strategy.in_cluster():
             _one_line(main)
             return
         try:
@@ -80,8 +80,13 @@ def run(main: Callable[[list[str]], Any]) -> None:
 
 
 def _one_line(main: Callable[[list[str]], Any]) -> None:
+    def checked(argv: list[str]) -> Any:
+        if argv[1:]:
+            raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
+        return main(argv)
+
     try:
-        app.run(main)
+        app.run(checked)
     except (ValueError, OSError, tf.errors.OpError) as error:
         full = "No space left on device" in str(error)
         if "--debug" in sys.argv or not (full or isinstance(error, ValueError)):

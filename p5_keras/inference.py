@@ -1,5 +1,6 @@
 """Passes over whole data sets, beyond what Keras' metrics can add up."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from p5_keras.replicas import from_all_workers
-from p5_keras.strategy import distribute, shard
+from p5_keras.replicas import from_all_workers, local_values
+from p5_keras.strategy import distribute
 
 Tensor = Any
 
@@ -40,12 +41,7 @@ def predictions(
     if isinstance(dataset, tf.data.Dataset):
         dataset, steps = distribute(strategy, dataset)
 
-    def whole(value: Any) -> np.ndarray:
-        parts = strategy.experimental_local_results(value)
-        if shard(strategy)[1] > 1:
-            parts = parts[:1]  # gathered already
-        return np.concatenate([part.numpy() for part in parts])
-
+    whole = functools.partial(local_values, strategy)
     for data in itertools.islice(dataset, steps):
         x, label, weight = keras.utils.unpack_x_y_sample_weight(data)
         found = {"label": label}

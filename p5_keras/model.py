@@ -186,7 +186,9 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         # All logs are metrics; of several workers a step has logged the loss alone.
         return self.get_metrics_result()
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
         if iterator is not None and strategy.shard(self.distribute_strategy)[1] > 1:
             iterator, data_batch = None, replicas.local_batch(self, iterator)
         super()._maybe_symbolic_build(iterator, data_batch)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from p5_keras import strategy
@@ -105,6 +106,14 @@ def from_all_workers(values: Any) -> Any:
         return tf.cast(context.all_gather(sent, axis=0), value.dtype)
 
     return tf.nest.map_structure(whole, values)
+
+
+def local_values(own: tf.distribute.Strategy, value: Any) -> np.ndarray:
+    """Returns the rows of a tensor that `from_all_workers` gave, or of all replicas."""
+    parts = own.experimental_local_results(value)
+    if strategy.shard(own)[1] > 1:
+        parts = parts[:1]  # each has them all
+    return np.concatenate([part.numpy() for part in parts])
 
 
 def restore_sums(model: Any, pairs: Iterable[tuple[keras.Variable, Any]]) -> None:

@@ -1,6 +1,7 @@
 """The saved states of a run on a disk that may be full, or have lost a part of one."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -12,6 +13,48 @@ import tensorflow as tf
 #: States that are kept: one may turn out not to be whole.
 KEPT = 2
 
+Logs = dict[str, float]
+
+
+class Progress(tf.train.experimental.PythonState):
+    """The part of the state that is not a variable, saved in the same file."""
+
+    def __init__(self) -> None:
+        """Starts at the first step."""
+        self.step = 0
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.stopped = False
+        self.seconds = 0.0
+        self.history: list[Logs] = []
+        self.metrics: list[Any] = []
+        self.skipped: list[int] = []
+
+    @property
+    def steps_per_second(self) -> float:
+        """Training steps a second, validation included."""
+        return self.step / self.seconds if self.seconds else 0.0
+
+    def serialize(self) -> str:
+        """Returns the state as JSON."""
+        return json.dumps(vars_of(self))
+
+    def deserialize(self, string_value: str) -> None:
+        """Takes the state from JSON."""
+        for key, value in json.loads(string_value).items():
+            setattr(self, key, value)
+
+
+def vars_of(progress: Progress) -> dict[str, Any]:
+    """Returns the plain attributes of a progress."""
+    return {
+        name: getattr(progress, name)
+        for name in (
+            *("step", "best", "best_epoch", "stopped", "seconds", "history"),
+            *("metrics", "skipped"),
+        )
+    }
+
 
 class StateFiles:
     """Saves states by their step, and restores the newest that is whole.
@@ -21,12 +64,12 @@ class StateFiles:
 
     Args:
         folder: Folder of the states.
-        progress: The part of the state that is no variable; has a `step`.
+        progress: The part of the state that is no variable.
         variables: The variables, each once, always in the same order.
     """
 
     def __init__(
-        self, folder: pathlib.Path, progress: Any, variables: Sequence[Any]
+        self, folder: pathlib.Path, progress: Progress, variables: Sequence[Any]
     ) -> None:
         self.folder, self.progress, self.variables = folder, progress, list(variables)
         self._checkpoint = tf.train.Checkpoint(

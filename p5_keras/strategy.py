@@ -35,12 +35,12 @@ def get(
     """
     strategy = _make(name, tpu)
     if batch_size is not None:
-        check_batch_size(strategy, batch_size)
+        _check_batch_size(strategy, batch_size)
     return strategy
 
 
 def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
-    workers = workers_in_config()
+    workers = sum(map(len, _cluster(os.environ.get("TF_CONFIG")).values()))
     if name == "auto" and (tpu or workers > 1):
         name = "tpu" if tpu else "multiworker"
     if name == "auto":
@@ -51,7 +51,7 @@ def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
     if name == "multiworker":
-        if "TF_CONFIG" not in os.environ:
+        if not workers:
             raise ValueError(
                 "`strategy='multiworker'` needs the addresses of the workers in "
                 "TF_CONFIG, as a cluster manager sets it; on one machine start it by "
@@ -79,10 +79,12 @@ def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
     )
 
 
-def workers_in_config() -> int:
-    """Returns how many workers `TF_CONFIG` names; 1 without it."""
-    cluster = _cluster(os.environ.get("TF_CONFIG"))
-    return sum(map(len, cluster.values())) or 1
+def in_cluster() -> bool:
+    """Whether `TF_CONFIG` names several workers."""
+    try:
+        return sum(map(len, _cluster(os.environ.get("TF_CONFIG")).values())) > 1
+    except ValueError:  # which `get` says, where it is needed
+        return False
 
 
 def _cluster(config: str | None) -> Mapping[str, Sequence[str]]:
@@ -111,7 +113,7 @@ def _cluster(config: str | None) -> Mapping[str, Sequence[str]]:
     return cluster
 
 
-def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
+def _check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     """Checks that a global batch divides into equal shares.
 
     Raises:
@@ -163,8 +165,20 @@ def check_model(model: Any, optimizer: Any, steps_per_execution: int) -> None:
         )
 
 
-def shard(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """Returns `(worker, workers)`, the share of this process in each global batch."""
+def shard(
+    strategy: tf.distribute.Strategy, batch_size: int | None = None
+) -> tuple[int, int]:
+    """Returns `(worker, workers)`, the share of this process in each global batch.
+
+    Args:
+        strategy: The strategy.
+        batch_size: Global batch size, to be checked.
+
+    Raises:
+        ValueError: The batch does not divide into equal shares.
+    """
+    if batch_size is not None:
+        _check_batch_size(strategy, batch_size)
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0, 1
     resolver = strategy.cluster_resolver

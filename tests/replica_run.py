@@ -80,7 +80,10 @@ def boxes(strategy):
     corners = rng.uniform(0, 0.5, (size, 2, 2))
     bbox = np.concatenate([corners, corners + rng.uniform(0.2, 0.5, (size, 2, 2))], -1)
     ids = tf.constant(rng.integers(-1, 2, (size, 2)))
-    bbox, images = tf.constant(bbox, tf.float32), tf.constant(rng.normal(size=(size, 32, 32, 1)))
+    bbox, images = (
+        tf.constant(bbox, tf.float32),
+        tf.constant(rng.normal(size=(size, 32, 32, 1))),
+    )
 
     def read(indices, epochs):
         objects = {"bbox": tf.gather(bbox, indices), "label": tf.gather(ids, indices)}
