@@ -2,13 +2,12 @@
 
 import functools
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import keras
-from absl import app, flags, logging
+from absl import flags, logging
 
 import p5_keras as p5
 
@@ -29,7 +28,7 @@ flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule
 flags.DEFINE_string("sharing", None, "A class of p5_keras.sharing, or none.")
 flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
-flags.DEFINE_enum("strategy", "auto", ["auto", "none", "mirrored", "tpu"], "Devices.")
+flags.DEFINE_string("strategy", "auto", "none, mirrored, multiworker or tpu.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
@@ -42,15 +41,15 @@ flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
 
 
 def main(argv: list[str]) -> None:
-    """Reads the flags and does what --mode says."""
+    """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    if argv[1:]:
-        raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
-    plan = p5.plan.decide(FLAGS.flag_values_dict())
+    training = FLAGS.mode in ("train", "summary")
+    strategy = p5.strategy.get(FLAGS.strategy if training else "none", FLAGS.tpu)
+    plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(plan.config.precision)
-    (train if FLAGS.mode in ("train", "summary") else use)(plan)
+    train(plan, strategy) if training else use(plan)
 
 
 def use(plan) -> None:
@@ -72,18 +71,19 @@ def use(plan) -> None:
         print(f"{done} images in {out}, {skipped} skipped")
 
 
-def train(plan) -> None:
+def train(plan, strategy) -> None:
     """Trains a recipe, from the start or from where its workdir is."""
     recipe, config, workdir = plan.recipe, plan.config, plan.workdir
-    strategy = p5.strategy.get(FLAGS.strategy, FLAGS.tpu, config.batch_size)
+    shard = p5.strategy.shard(strategy, config.batch_size)
     if FLAGS.mode == "train" and (finished := workdir.begin(plan.decided)):
         print(p5.report.leaderboard(finished))
         return
 
     # Data: examples by number, from which batches are made for training and evaluation.
     tasks, batch_size = recipe.tasks(config), config.batch_size
-    p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
-    sources = [recipe.data(config, tasks, s) for s in ("train", "validation", "test")]
+    with p5.strategy.chief_first(strategy):
+        p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
+        sources = [recipe.data(config, tasks, split) for split in p5.data.SPLITS]
     if FLAGS.smoke:
         sources = [source.first(2 * batch_size) for source in sources]
     labels, val, test = p5.data.prepare(sources, tasks, batch_size)
@@ -108,22 +108,28 @@ def train(plan) -> None:
     priors = p5.evaluation.priors(tasks, labels)
     trivial = p5.evaluation.trivial_metrics(tasks, val, priors)
     score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
-    checkpoints = p5.Checkpoints(workdir, score, config.patience)
-    batches = functools.partial(
-        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed
+    checkpoints = p5.Checkpoints(
+        workdir, score, config.patience, config.save_seconds, config.on_nan
     )
-    board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
-    stopping = p5.TaskStopping(config.task_patience, checkpoints=checkpoints)
+    batches = functools.partial(
+        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
+    )
+    callbacks = [p5.TaskStopping(config.task_patience, checkpoints=checkpoints)]
+    if workdir.writes:
+        board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+        callbacks = [p5.EpochTable(tasks, config.epochs), board, *callbacks]
     p5.weighting.print_cost(model, batches(0))
     checkpoints.fit(
         model,
         batches,
         epochs=config.epochs,
         steps_per_epoch=steps,
-        validation_data=val,
-        callbacks=[p5.EpochTable(tasks, config.epochs), board, stopping],
+        validation_data=p5.data.evaluation(sources[1], tasks, batch_size, shard),
+        callbacks=callbacks,
         verbose=0,
     )
+    if not workdir.writes:
+        return
 
     # Results: the best epoch by validation, measured once on the test split.
     p5.export.write(workdir.best_model(), workdir.path, FLAGS.export, val)
@@ -136,14 +142,8 @@ def train(plan) -> None:
 
 
 def run() -> None:
-    """Runs the command; a user's mistake is one line, not a traceback."""
-    try:
-        app.run(main)
-    except ValueError as error:
-        if "--debug" in sys.argv:
-            raise
-        # An error inside a tf.data function comes wrapped in the story of its graph.
-        sys.exit("error: " + str(error).split("ValueError: ")[-1].strip())
+    """Runs the command; the exit codes are in docs/distributed.md."""
+    p5.faults.run(main)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Everything a killed run needs to go on as if nothing had happened."""
 
 import csv
-import json
 import math
 import pathlib
 import time
@@ -11,44 +10,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from p5_keras import not_finite
 from p5_keras.averaging import averaged_weights
+from p5_keras.faults import PREEMPTED, sigterm_noted
+from p5_keras.meeting import Meeting
+from p5_keras.not_finite import NotFinite
+from p5_keras.replicas import restore_sums
+from p5_keras.state_files import Progress, StateFiles, writing
+from p5_keras.strategy import is_chief, shard, total
 from p5_keras.workdir import Workdir
 
 Logs = dict[str, float]
-
-
-class Progress(tf.train.experimental.PythonState):
-    """The part of the state that is not a variable, saved in the same file."""
-
-    def __init__(self) -> None:
-        """Starts at the first step."""
-        self.step = 0
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.stopped = False
-        self.seconds = 0.0
-        self.history: list[Logs] = []
-        self.metrics: list[Any] = []
-
-    @property
-    def steps_per_second(self) -> float:
-        """Training steps a second, validation included."""
-        return self.step / self.seconds if self.seconds else 0.0
-
-    def serialize(self) -> str:
-        """Returns the state as JSON."""
-        return json.dumps(vars_of(self))
-
-    def deserialize(self, string_value: str) -> None:
-        """Takes the state from JSON."""
-        for key, value in json.loads(string_value).items():
-            setattr(self, key, value)
-
-
-def vars_of(progress: Progress) -> dict[str, Any]:
-    """Returns the plain attributes of a progress."""
-    names = ("step", "best", "best_epoch", "stopped", "seconds", "history", "metrics")
-    return {name: getattr(progress, name) for name in names}
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -59,15 +31,24 @@ class Checkpoints(keras.callbacks.Callback):
     holds weights, optimizer, seeds of dropout, metrics of the unfinished epoch,
     history, best score and patience. With batches that are a function of the step
     (`data.training`), a run that was killed ends with the weights of one that was
-    not.
+    not. On SIGTERM it saves and raises `SystemExit(faults.PREEMPTED)`.
+
+    Of several workers all take part, in one folder that all can read, and the chief
+    writes.
 
     Args:
-        workdir: Folder of the run: `checkpoints/` gets the state and `best.keras`,
-            `logs/history.csv` a line an epoch.
+        workdir: Folder of the run: `checkpoints/` gets the last two states and
+            `best.keras`, `logs/history.csv` a line an epoch, `not_finite/` each batch
+            whose step was not finite.
         score: Gives the number that chooses the best epoch, from the epoch's
             validation metrics, without their prefix "val_"; higher is better.
         patience: Epochs without a better score before training stops, or `None`.
         save_seconds: Seconds between two saves in mid-epoch.
+        on_nan: What to do where a loss is not finite: "stop", or "skip": go back to the
+            last state, and take another batch in the place of that one.
+
+    Raises:
+        ValueError: `on_nan` is neither.
     """
 
     def __init__(
@@ -76,13 +57,22 @@ class Checkpoints(keras.callbacks.Callback):
         score: Callable[[Logs], float],
         patience: int | None = None,
         save_seconds: float = 60.0,
+        on_nan: str = "stop",
     ) -> None:
         super().__init__()
+        if on_nan not in ("stop", "skip"):
+            raise ValueError(
+                f"`on_nan` must be 'stop' or 'skip'. Received: on_nan={on_nan!r}"
+            )
         self.folder = workdir / "checkpoints"
         self.history = workdir / "logs" / "history.csv"
+        self.bad_batches = workdir / "not_finite"
         self.score, self.patience, self.save_seconds = score, patience, save_seconds
+        self.on_nan = on_nan
         self.progress = Progress()
-        self._manager: Any = None
+        self._files: Any = None
+        self._meeting: Any = None
+        self._sigterm: Callable[[], bool] = lambda: False
 
     @property
     def best_path(self) -> pathlib.Path:
@@ -107,8 +97,9 @@ class Checkpoints(keras.callbacks.Callback):
             **kwargs: Arguments of `model.fit`; `callbacks` come after this one.
 
         Raises:
-            ValueError: An epoch is not a whole number of executions, or a loss is
-                not finite.
+            ValueError: An epoch is not a whole number of executions, a loss is not
+                finite, or the state is not of this model, cannot be read or written.
+            SystemExit: SIGTERM came.
         """
         if steps_per_epoch % model.steps_per_execution:
             raise ValueError(
@@ -116,25 +107,34 @@ class Checkpoints(keras.callbacks.Callback):
                 f"Received: steps_per_epoch={steps_per_epoch}, "
                 f"steps_per_execution={model.steps_per_execution}"
             )
-        self._restore(model)
-        if self.progress.metrics:
-            _build_metrics(model, batches(self.progress.step))
+        progress, steps = self.progress, epochs * steps_per_epoch
+        if not self._restore(model):
+            self._save(model)
+        pause = min(1.0, self.save_seconds)
+        self._meeting = Meeting(model.distribute_strategy, pause)
+        if progress.metrics:
+            _build_metrics(model, batches(progress.step))
         callbacks = [self, *kwargs.pop("callbacks", ())]
-        while (
-            self.progress.step < epochs * steps_per_epoch and not self.progress.stopped
-        ):
-            epoch, offset = divmod(self.progress.step, steps_per_epoch)
-            model.fit(
-                batches(self.progress.step),
-                initial_epoch=epoch,
-                # Only the first epoch after a restart is a partial one.
-                epochs=epoch + 1 if offset else epochs,
-                steps_per_epoch=steps_per_epoch - offset,
-                callbacks=callbacks,
-                **kwargs,
-            )
-            # `fit` ends by putting the moving averages in the weights' place.
-            self._restore(model)
+        with sigterm_noted() as self._sigterm:
+            while progress.step < steps and not progress.stopped:
+                epoch, offset = divmod(progress.step, steps_per_epoch)
+                try:
+                    model.fit(
+                        not_finite.without(
+                            batches, progress.step, progress.skipped, steps
+                        ),
+                        initial_epoch=epoch,
+                        # Only the first epoch after a restart is a partial one.
+                        epochs=epoch + 1 if offset else epochs,
+                        steps_per_epoch=steps_per_epoch - offset,
+                        callbacks=callbacks,
+                        **kwargs,
+                    )
+                except NotFinite as found:
+                    self._skip(model, batches, found.step, steps_per_epoch)
+                else:
+                    # `fit` ends by putting the moving averages in the weights' place.
+                    self._restore(model)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes up the metrics of an epoch that was interrupted."""
@@ -142,36 +142,38 @@ class Checkpoints(keras.callbacks.Callback):
         self._spent = 0.0
         self._first = self.progress.step
         if self.progress.metrics:
-            self._spent = self.progress.metrics[0]
-            for variable, value in zip(
-                self._metric_variables(), self.progress.metrics[1], strict=True
-            ):
-                variable.assign(value)
+            self._spent, values = self.progress.metrics
+            restore_sums(self.model, zip(self._metric_variables(), values, strict=True))
             self.progress.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Saves when it is time, but for the last step: the epoch's end saves that."""
-        self.progress.step = self._first + batch + 1
+        self.progress.step = step = self._first + batch + 1
+        not_finite.check((logs or {}).get("loss", 0.0), step - 1)
+        if batch + 1 >= self.params["steps"]:
+            return
+        ends = self._sigterm()
+        if not self._meeting.due(step) and not (ends and self._meeting.alone):
+            return
         now = time.monotonic()
-        last = batch + 1 >= self.params["steps"]
-        if now - self._saved > self.save_seconds and not last:
-            if not math.isfinite((logs or {}).get("loss", 0.0)):
-                return
+        ends, saves = self._meeting.agree(
+            step, ends, now - self._saved > self.save_seconds
+        )
+        if ends or saves:
+            not_finite.check_weights(self.model, step - 1)
             values = [v.numpy().tolist() for v in self._metric_variables()]
             self.progress.metrics = [now - self._started + self._spent, values]
-            self._manager.save()
+            self._save(self.model)
             self.progress.metrics = []
-            self._saved = now
+            self._saved = time.monotonic()
+        if ends:
+            self._end()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Scores the epoch, keeps the best model, decides, logs and saves."""
         logs = {} if logs is None else logs
-        if not math.isfinite(logs["loss"]):
-            raise ValueError(
-                f"The loss of epoch {epoch + 1} is {logs['loss']}. The state before it "
-                f"is kept in {self.folder}; try a lower learning rate or clip_norm=1."
-            )
         progress = self.progress
+        not_finite.check_weights(self.model, progress.step - 1)
         seconds = time.monotonic() - self._started + self._spent
         progress.seconds += seconds
         held_out = {k[4:]: v for k, v in logs.items() if k.startswith("val_")}
@@ -180,31 +182,91 @@ class Checkpoints(keras.callbacks.Callback):
         best = -math.inf if progress.best is None else progress.best
         if score > best or not math.isfinite(best):
             progress.best, progress.best_epoch = score, epoch + 1
-            with averaged_weights(self.model):
-                _save_atomically(self.model, self.best_path)
+            if self._writes:
+                with averaged_weights(self.model), writing(self.best_path):
+                    _save_atomically(self.model, self.best_path)
         waited = epoch + 1 - progress.best_epoch
         if self.patience is not None and waited >= self.patience:
             progress.stopped = self.model.stop_training = True
         row = {"epoch": epoch + 1, "seconds": seconds, **logs}
         progress.history.append({k: float(v) for k, v in row.items()})
-        self._write_history()
-        self._manager.save()
+        if self._writes:
+            with writing(self.history):
+                self._write_history()
+        self._save(self.model)
+        (ends,) = self._meeting.agree(progress.step, self._sigterm())
+        if ends:
+            self._end()
 
-    def _restore(self, model: keras.Model) -> None:
+    @property
+    def _writes(self) -> bool:
+        return is_chief(self._strategy)
+
+    def _end(self) -> None:
+        print(f"SIGTERM: saved at step {self.progress.step}.", flush=True)
+        raise SystemExit(PREEMPTED)
+
+    def _save(self, model: keras.Model) -> None:
+        if self._writes:
+            self._files.save()
+        total(self._strategy, [0.0])  # no one goes on before there is a state
+
+    def _restore(self, model: Any) -> bool:
+        """Restores the last state; returns whether there was one."""
+        self._strategy = model.distribute_strategy
         if not model.optimizer.built:
-            with model.distribute_strategy.scope():
+            with self._strategy.scope():
                 model.optimizer.build(model.trainable_variables)
         variables = [*model.variables, *model.optimizer.variables]
         variables += model.weighting_variables
-        unique = {id(v): v.value for v in variables}
-        checkpoint = tf.train.Checkpoint(
-            progress=self.progress, variables=list(unique.values())
+        unique = {id(v): v for v in variables}
+        self._files = StateFiles(
+            self.folder / "state", self.progress, list(unique.values())
         )
-        self._manager = tf.train.CheckpointManager(
-            checkpoint, str(self.folder / "state"), max_to_keep=2
-        )
-        if self._manager.latest_checkpoint:
-            checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
+        found = self._files.restore()
+        steps = total(self._strategy, [self.progress.step])[0]
+        if steps != self.progress.step * shard(self._strategy)[1]:
+            raise ValueError(
+                "`workdir` must be one folder that all workers can read. "
+                f"Received: {str(self.folder)!r}, where this worker is at step "
+                f"{self.progress.step} and others are not"
+            )
+        return found
+
+    def _skip(
+        self,
+        model: Any,
+        batches: Callable[[int], tf.data.Dataset],
+        last: int,
+        steps_per_epoch: int,
+    ) -> None:
+        """Writes the batches of a step that was not finite; stops, or does without.
+
+        Raises:
+            ValueError: It stops.
+        """
+        bad = range(last - model.steps_per_execution + 1, last + 1)
+        for step in bad:
+            path = self.bad_batches / f"step_{step:010d}.npz"
+            with writing(path):
+                not_finite.write_batch(model, batches(step), step, path, self._writes)
+        there = f"{step}, whose batch is in {path}"
+        skipped = not_finite.blame(bad, self.progress.skipped, steps_per_epoch)
+        if self.on_nan == "stop" or not skipped:
+            raise ValueError(
+                f"The loss, or a weight, is not finite after batch {there}. The last "
+                f"state before is kept in {self.folder}. Try a lower learning rate or "
+                "clip_norm=1"
+                + (
+                    ", or on_nan=skip to go on without that batch"
+                    if self.on_nan == "stop"
+                    else "; skipping batches does not help"
+                )
+            )
+        self._restore(model)
+        self.progress.skipped = skipped
+        if self._writes:
+            print(f"Not finite after batch {there}; skipped: {skipped}", flush=True)
 
     def _metric_variables(self) -> list[Any]:
         return [v for metric in self.model.metrics for v in metric.variables]

@@ -1,5 +1,7 @@
 """Passes over whole data sets, beyond what Keras' metrics can add up."""
 
+import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,31 +9,52 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from p5_keras.replicas import from_all_workers, local_values
+from p5_keras.strategy import distribute
+
 Tensor = Any
 
 
-def predictions(model: Any, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:
-    """Yields what `MultiTaskModel.predictions` says, from all replicas."""
+def predictions(
+    model: Any, dataset: Any, inputs: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Yields what `MultiTaskModel.predictions` says, from all replicas.
+
+    Args:
+        model: A multi-task model.
+        dataset: Batches.
+        inputs: Whether to yield `x` too, which workers would have to send.
+    """
     strategy = model.distribute_strategy
     if getattr(model, "_decode_function", None) is None:
 
+        def decode(found: dict[str, Any], x: Tensor) -> Any:
+            fields = model.decode(model(x, training=False))
+            return from_all_workers({**found, "fields": fields})
+
         @tf.function(reduce_retracing=True)
-        def decode(x: Tensor) -> Any:
-            return model.decode(model(x, training=False))
+        def decode_all(*args: Any) -> Any:
+            return strategy.run(decode, args)
 
-        model._decode_function = decode
+        model._decode_function = decode_all
+    steps = None
+    if isinstance(dataset, tf.data.Dataset):
+        dataset, steps = distribute(strategy, dataset)
 
-    def whole(value: Any) -> np.ndarray:
-        parts = strategy.experimental_local_results(value)
-        return np.concatenate([part.numpy() for part in parts])
-
-    for data in strategy.experimental_distribute_dataset(dataset):
-        fields = strategy.run(model._decode_function, (data[0],))
-        data, fields = tf.nest.map_structure(whole, (data, fields))
+    whole = functools.partial(local_values, strategy)
+    for data in itertools.islice(dataset, steps):
         x, label, weight = keras.utils.unpack_x_y_sample_weight(data)
+        found = {"label": label}
+        if weight is not None:
+            found["weight"] = weight
+        if inputs:
+            found["x"] = x
+        found = model._decode_function(found, x)
+        found = tf.nest.map_structure(whole, found)
         if weight is None:
-            weight = {n: np.ones(len(v), "float32") for n, v in label.items()}
-        yield {"x": x, "label": label, "weight": weight, "fields": fields}
+            labels = found["label"].items()
+            found["weight"] = {n: np.ones(len(v), "float32") for n, v in labels}
+        yield found
 
 
 def whole_set_metrics(
@@ -58,10 +81,10 @@ def whole_set_metrics(
     evaluators = {name: e for name, e in evaluators.items() if e is not None}
     if not evaluators:
         return {}
-    if not isinstance(x, tf.data.Dataset):
+    if y is not None:
         data = (x, y) if sample_weight is None else (x, y, sample_weight)
         x = tf.data.Dataset.from_tensor_slices(data).batch(batch_size or 32)
-    for batch in predictions(model, x.take(steps) if steps else x):
+    for batch in itertools.islice(predictions(model, x, inputs=False), steps):
         for name, evaluator in evaluators.items():
             parts = (batch[part][name] for part in ("label", "weight", "fields"))
             evaluator.update(*parts)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from p5_keras import objective
+from p5_keras import objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.joint_objective import JointObjective
@@ -135,6 +135,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
             },
             **kwargs,
         )
+        strategy.check_model(self, self.optimizer, self.steps_per_execution)
         self._frozen: frozenset[str] = frozenset()
         optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
         if isinstance(optimizer, PerPart):
@@ -174,7 +175,23 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         replica's gradient and then adds them up. Here they are added first; what the
         optimizer then does to its share changes nothing more.
         """
-        return train_step(self, self._engine, data, super().train_step)
+        logs = train_step(self, self._engine, data, super().train_step)
+        return replicas.step_logs(self, logs)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Keras' own step, with logs that several workers can reduce."""
+        return replicas.step_logs(self, super().test_step(data))
+
+    def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+        # All logs are metrics; of several workers a step has logged the loss alone.
+        return self.get_metrics_result()
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        if iterator is not None and strategy.shard(self.distribute_strategy)[1] > 1:
+            iterator, data_batch = None, replicas.local_batch(self, iterator)
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Makes the function of a step, or two: one that solves and one that keeps."""
@@ -185,15 +202,25 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         return self.train_function
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """Trains as `keras.Model.fit` does, after checking the keys of the labels."""
+        """Trains as `keras.Model.fit` does, after checking the keys of the labels.
+
+        Under several workers a dataset gives global batches or, where it was made with
+        `shard=`, this worker's share of them.
+        """
         check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
+        x, kwargs = replicas.distributed(self, x, kwargs, "steps_per_epoch")
+        held_out, kwargs = replicas.distributed(
+            self, kwargs.pop("validation_data", None), kwargs, "validation_steps"
+        )
+        kwargs["validation_data"] = held_out
         if self._engine is not None:
             self._engine.begin()
             own = EngineCallback(self._engine)
             kwargs["callbacks"] = [own, *(kwargs.get("callbacks") or ())]
-        return super().fit(x, y, **kwargs)
+        with replicas.own_seeds(self):
+            return super().fit(x, y, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does, and adds whole-set metrics.
@@ -204,6 +231,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         """
         check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         as_dict = kwargs.pop("return_dict", False)
+        x, kwargs = replicas.distributed(self, x, kwargs, "steps")
         with averaged_weights(self):
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
             logs |= whole_set_metrics(self, x, y, **kwargs)

@@ -30,7 +30,7 @@ class Plan:
     decided: dict[str, Any]
 
 
-def decide(flags: Mapping[str, Any]) -> Plan:
+def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     """Decides by the flags, then the settings, then the recipe.
 
     To evaluate, export or predict, what the workdir's own run has decided comes before
@@ -38,6 +38,7 @@ def decide(flags: Mapping[str, Any]) -> Plan:
 
     Args:
         flags: Values of the flags by name, `None` where not given.
+        writes: Whether this process writes in the workdir; of several workers one.
 
     Raises:
         ValueError: The recipe or a setting is wrong, or the recipe has no use for
@@ -45,7 +46,7 @@ def decide(flags: Mapping[str, Any]) -> Plan:
     """
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
-    workdir, new = Workdir(folder), flags["mode"] in ("train", "summary")
+    workdir, new = Workdir(folder, writes), flags["mode"] in ("train", "summary")
     before = {} if new else workdir.read("config.json") or {}
     if not flags["recipe"]:
         name = before.get("recipe", name)
@@ -80,6 +81,8 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
     if not hasattr(plan.recipe, "about"):
         return
     found = plan.recipe.about(plan.config, tasks)
+    if not plan.workdir.writes:
+        return
     options = hasattr(plan.config, "dataset_options")
     print(summary.text(found, options), flush=True)
     if keep:

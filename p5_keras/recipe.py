@@ -49,6 +49,8 @@ class Config:
         patience: Epochs without a better `val_skill` before stopping, or `None`.
         task_patience: Epochs without a better primary metric of a task before that
             task stops, or `None`.
+        save_seconds: Seconds between two saves of the state in mid-epoch.
+        on_nan: What to do where a loss is not finite, "stop" or "skip".
     """
 
     trunk: Trunk
@@ -67,6 +69,8 @@ class Config:
     precision: str = "float32"
     patience: int | None = None
     task_patience: int | None = None
+    save_seconds: float = 60.0
+    on_nan: str = "stop"
 
 
 def load(name: str) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras import cost, evaluation, report
-from p5_keras.checkpoint import Progress
 from p5_keras.model import MultiTaskModel
+from p5_keras.state_files import Progress
 from p5_keras.workdir import Workdir, versions
 
 Json = dict[str, Any]
@@ -49,6 +49,7 @@ def finish(
     train = {
         "epochs": len(progress.history),
         "steps": progress.step,
+        "skipped": len(progress.skipped),
         "examples_per_second": progress.steps_per_second * decided["batch_size"],
         "wall_seconds": progress.seconds,
         "best_epoch": progress.best_epoch,

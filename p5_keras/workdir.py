@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import platform
+import zipfile
 from importlib import metadata
 from typing import Any
 
@@ -15,16 +16,20 @@ from p5_keras.model import MultiTaskModel
 
 Json = dict[str, Any]
 
+#: What may be different when a run goes on.
+FREE = {"versions", "save_seconds", "on_nan"}
+
 
 class Workdir:
     """A folder that belongs to one run, and to no other.
 
     Args:
         path: The folder; made if it is not there.
+        writes: Whether this process writes in it; of several workers one does.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = pathlib.Path(path)
+    def __init__(self, path: str | os.PathLike[str], writes: bool = True) -> None:
+        self.path, self.writes = pathlib.Path(path), writes
 
     def __truediv__(self, name: str) -> pathlib.Path:
         """Returns the path of something in the folder."""
@@ -45,7 +50,7 @@ class Workdir:
         """
         decided = json.loads(json.dumps(decided))
         before = self.read("config.json") or {}
-        keys = sorted({*before, *decided} - {"versions"})
+        keys = sorted({*before, *decided} - FREE)
         changed = [
             f"{key}: {before.get(key)!r} there, {decided.get(key)!r} now"
             for key in keys
@@ -58,6 +63,8 @@ class Workdir:
                 f"The run in {self.path} was started differently; give the same "
                 f"arguments, or another --workdir. {'; '.join(changed)}"
             )
+        if not self.writes:
+            return None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.write("config.json", {**decided, "versions": versions()})
@@ -75,6 +82,8 @@ class Workdir:
 
     def write(self, name: str, value: Json) -> None:
         """Writes a JSON file whole or not at all; NaN becomes null."""
+        if not self.writes:
+            return
         partial = self.path / f"partial_{name}"
         partial.write_text(json.dumps(_plain(value), indent=1) + "\n")
         partial.replace(self.path / name)
@@ -91,7 +100,13 @@ class Workdir:
                 "`workdir` must hold a trained model; train one with --mode=train. "
                 f"Received: workdir={str(self.path)!r}"
             )
-        return keras.saving.load_model(path)
+        try:
+            return keras.saving.load_model(path)
+        except (zipfile.BadZipFile, EOFError, OSError) as error:
+            raise ValueError(
+                "The best model cannot be read; delete the file and train again. "
+                f"Received: {path} ({error})"
+            ) from error
 
 
 def versions() -> dict[str, str]:

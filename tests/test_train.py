@@ -71,7 +71,6 @@ def assert_complete(workdir):
     }
     for part in (
         "checkpoints/best.keras",
-        "checkpoints/state/checkpoint",
         "export/saved_model.pb",
         "logs/history.csv",
         "logs/train",
@@ -204,6 +203,10 @@ def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
         (["--recipe", TINY, "epochs=3"], "Arguments must be --flags"),
         (["--recipe", TINY, "--precision=float31"], "Did you mean 'float32'?"),
         (["--recipe", TINY, "--batch_size=0"], "`batch_size` is global"),
+        (["--recipe", TINY, "--set=on_nan=go"], "`on_nan` must be 'stop' or 'skip'"),
+        (["--recipe", TINY, "--strategy=mirored"], "Did you mean 'mirrored'?"),
+        (["--recipe", TINY, "--strategy=ps"], "Use strategy='multiworker'"),
+        (["--recipe", TINY, "--strategy=multiworker"], "-m p5_keras.supervise"),
         (["--recipe", TINY, "--mode=eval"], "must hold a trained model"),
         (["--recipe", TINY, "--mode=predict"], "must hold a trained model"),
     ],
@@ -223,7 +226,6 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path):
     [
         ("--epoch=3", "Did you mean: epochs"),
         ("--epochs=three", "flag --epochs=three"),
-        ("--strategy=mirored", "flag --strategy=mirored"),
         ("--mode=trian", "flag --mode=trian"),
     ],
 )

@@ -91,7 +91,7 @@ def training(
         )
     if start is None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
-    return dataset.prefetch(AUTOTUNE)
+    return _ready(dataset, shard)
 
 
 def evaluation(
@@ -138,7 +138,7 @@ def evaluation(
             batch_size // shard[1],
         )
     dataset = dataset.map(finish, num_parallel_calls=AUTOTUNE)
-    return dataset.prefetch(AUTOTUNE)
+    return _ready(dataset, shard)
 
 
 def by_source(
@@ -177,6 +177,17 @@ def _each(
     dataset = dataset.unbatch()
     dataset = dataset.map(one, num_parallel_calls=AUTOTUNE, deterministic=deterministic)
     return dataset.batch(batch_size, drop_remainder=True)
+
+
+def _ready(dataset: tf.data.Dataset, shard: tuple[int, int]) -> tf.data.Dataset:
+    """Prefetches, and keeps TensorFlow from sharding what is a share already."""
+    if shard[1] > 1:
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.OFF
+        )
+        dataset = dataset.with_options(options)
+    return dataset.prefetch(AUTOTUNE)
 
 
 def _share(batch_size: int, shard: tuple[int, int]) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -10,6 +10,9 @@ from p5_keras.data.pipeline import evaluation, training
 from p5_keras.data.source import Batch, Example, Source, builder, from_tfds
 from p5_keras.task import Task
 
+#: The splits that a recipe's `data` is asked for.
+SPLITS = ("train", "validation", "test")
+
 
 def prepare(
     sources: Sequence[Source], tasks: list[Task], batch_size: int

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from p5_keras.strategy import distribute, is_chief
 from p5_keras.weighting.engine import Engine
 
 
@@ -74,9 +75,7 @@ def measure(model: Any, batches: tf.data.Dataset, steps: int = 3) -> Cost | None
     with strategy.scope():
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-    if strategy.num_replicas_in_sync > 1:
-        batches = strategy.experimental_distribute_dataset(batches)
-    iterator = iter(batches)
+    iterator = iter(distribute(strategy, batches)[0])
     variables = [*model.variables, *model.optimizer.variables, *engine.variables]
     kept = [(v, v.numpy()) for v in variables]
     every = engine.update_every
@@ -106,7 +105,8 @@ def measure(model: Any, batches: tf.data.Dataset, steps: int = 3) -> Cost | None
 
 def print_cost(model: Any, batches: tf.data.Dataset) -> None:
     """Measures a model's weighting and prints the line; nothing without one."""
-    if cost := measure(model, batches):
+    cost = measure(model, batches)
+    if cost and is_chief(model.distribute_strategy):
         print(cost)
 
 

@@ -1,0 +1,103 @@
+"""How a run ends when something goes wrong: what it does before, and its exit codes."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+from absl import app
+
+from p5_keras import strategy
+
+#: Exit code after SIGTERM: the state is saved, and the same command goes on.
+PREEMPTED = 75
+#: Exit code of a worker that has lost another one: all must be started again.
+WORKER_LOST = 76
+
+
+@contextlib.contextmanager
+def sigterm_noted() -> Iterator[Callable[[], bool]]:
+    """Notes SIGTERM for a while, for a training that saves before it ends.
+
+    Yields:
+        A function that says whether it came. Outside of the main thread signals
+        cannot be caught, and it never does.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(main: Callable[[list[str]], Any]) -> None:
+    """Runs a command; a user's mistake is one line, not a traceback.
+
+    Args:
+        main: What `absl.app.run` takes.
+
+    Raises:
+        SystemExit: Always, with 0, 1, `PREEMPTED` or `WORKER_LOST`. One of several
+            workers ends the process at once, without TensorFlow's farewell, in which
+            one that has lost the others waits for them.
+    """
+
+    def leave(number: int, frame: Any) -> None:
+        sys.exit(PREEMPTED)
+
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGTERM, leave)
+    try:
+        if not strategy.in_cluster():
+            _one_line(main)
+            return
+        try:
+            _one_line(main)
+        except SystemExit as end:
+            _end(end.code)
+        except tf.errors.OpError as error:
+            if isinstance(error, tf.errors.ResourceExhaustedError):  # no memory
+                sys.excepthook(*sys.exc_info())
+                _end(1)
+            line = str(error).strip().splitlines()[0]
+            print(f"error: another worker was lost: {line}", file=sys.stderr)
+            _end(WORKER_LOST)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            _end(1)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _one_line(main: Callable[[list[str]], Any]) -> None:
+    def checked(argv: list[str]) -> Any:
+        if argv[1:]:
+            raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
+        return main(argv)
+
+    try:
+        app.run(checked)
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        full = "No space left on device" in str(error)
+        if "--debug" in sys.argv or not (full or isinstance(error, ValueError)):
+            raise
+        # An error inside a tf.data function comes wrapped in the story of its graph.
+        sys.exit("error: " + str(error).split("ValueError: ")[-1].strip())
+
+
+def _end(code: Any) -> None:
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)

@@ -1,0 +1,168 @@
+"""The saved states of a run on a disk that may be full, or have lost a part of one."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+#: States that are kept: one may turn out not to be whole.
+KEPT = 2
+
+Logs = dict[str, float]
+
+
+class Progress(tf.train.experimental.PythonState):
+    """The part of the state that is not a variable, saved in the same file."""
+
+    def __init__(self) -> None:
+        """Starts at the first step."""
+        self.step = 0
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.stopped = False
+        self.seconds = 0.0
+        self.history: list[Logs] = []
+        self.metrics: list[Any] = []
+        self.skipped: list[int] = []
+
+    @property
+    def steps_per_second(self) -> float:
+        """Training steps a second, validation included."""
+        return self.step / self.seconds if self.seconds else 0.0
+
+    def serialize(self) -> str:
+        """Returns the state as JSON."""
+        return json.dumps(vars_of(self))
+
+    def deserialize(self, string_value: str) -> None:
+        """Takes the state from JSON."""
+        for key, value in json.loads(string_value).items():
+            setattr(self, key, value)
+
+
+def vars_of(progress: Progress) -> dict[str, Any]:
+    """Returns the plain attributes of a progress."""
+    return {
+        name: getattr(progress, name)
+        for name in (
+            *("step", "best", "best_epoch", "stopped", "seconds", "history"),
+            *("metrics", "skipped"),
+        )
+    }
+
+
+class StateFiles:
+    """Saves states by their step, and restores the newest that is whole.
+
+    A state's files get their names when all of it is written, so one that is there was
+    whole; what has happened to it since its checksums tell.
+
+    Args:
+        folder: Folder of the states.
+        progress: The part of the state that is no variable.
+        variables: The variables, each once, always in the same order.
+    """
+
+    def __init__(
+        self, folder: pathlib.Path, progress: Progress, variables: Sequence[Any]
+    ) -> None:
+        self.folder, self.progress, self.variables = folder, progress, list(variables)
+        self._checkpoint = tf.train.Checkpoint(
+            progress=progress, variables=[v.value for v in self.variables]
+        )
+
+    def paths(self) -> list[str]:
+        """Returns the paths of the states without their suffixes, the newest first."""
+        found = sorted(self.folder.glob("step_*.index"), reverse=True)
+        return [str(path.with_suffix("")) for path in found]
+
+    def save(self) -> None:
+        """Saves, and deletes the states before the last one.
+
+        Raises:
+            ValueError: The disk is full, or the folder cannot be written.
+        """
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path = self.folder / f"step_{self.progress.step:010d}"
+            self._checkpoint.write(str(path))
+            kept = tuple(os.path.basename(path) + "." for path in self.paths()[:KEPT])
+            for other in self.folder.iterdir():
+                if other.is_dir():  # what a save left that could not be finished
+                    shutil.rmtree(other)
+                elif not other.name.startswith(kept):
+                    other.unlink()
+
+    def restore(self) -> bool:
+        """Restores the newest state that is whole; says so if it is not the newest.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ValueError: There are states and none is whole, or they are those of another
+                architecture.
+        """
+        paths = self.paths()
+        for path in paths:
+            try:
+                shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+                different = self._difference(shapes)
+                if not different:
+                    self._checkpoint.read(path).assert_consumed()
+                    return True
+            # What TensorFlow raises depends on where the file ends.
+            except (tf.errors.OpError, ValueError, RuntimeError, AssertionError) as bad:
+                line = str(bad).splitlines()[0][:120]
+                print(f"The saved state {path} cannot be read ({line}).", flush=True)
+                continue
+            raise ValueError(
+                f"The state in {path} is that of another architecture: {different}. "
+                "Give another --workdir, or make the model as it was"
+            )
+        if paths:
+            raise ValueError(
+                f"None of the saved states in {self.folder} can be read. Give another "
+                "--workdir, or delete this folder to start again"
+            )
+        return False
+
+    def _difference(self, shapes: dict[str, list[int]]) -> str:
+        """Returns in which way a state is not of these variables, or ""."""
+        suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+        there = {
+            int(name.split("/")[1]): shape
+            for name, shape in shapes.items()
+            if name.startswith("variables/") and name.endswith(suffix)
+        }
+        if len(there) != len(self.variables):
+            return f"{len(there)} variables there, {len(self.variables)} in the model"
+        for i, variable in enumerate(self.variables):
+            if tuple(there[i]) != tuple(variable.shape):
+                return (
+                    f"{variable.path} has the shape {tuple(there[i])} there, "
+                    f"{tuple(variable.shape)} in the model"
+                )
+        return ""
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Says in one line that something could not be written.
+
+    Raises:
+        ValueError: It could not.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"{path} could not be written; what was saved there before is whole. Free "
+            "some space, then give the same command again. Received: "
+            + str(error).strip().splitlines()[0]
+        ) from error
