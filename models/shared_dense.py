@@ -10,7 +10,9 @@ Temperatures in Urban Areas, Earth and Space Science 2020: 25 stations in Seoul,
 summers of 2013 to 2017.
 Command: `python train.py --recipe=shared_dense`, with `--data_dir=FOLDER` for a local
 copy of the one file.
-RESULTS
+On the test split, mean ± standard deviation over seeds 0 to 2: error of the highest
+temperature 1.073 ± 0.046 °C (mean: 2.475), of the lowest 0.889 ± 0.036 °C (1.995). A
+run takes 13 s of CPU time; see docs/results.md.
 """
 
 import dataclasses

@@ -6,7 +6,9 @@ questions=odd` leaves one output. Adam, warmed up and brought to 0.
 Data: MNIST, by `datasets/multi_mnist`.
 Command: `python train.py --recipe=simple_mlp`, with `--data_dir=FOLDER` for a local
 copy.
-RESULTS
+On the test split, mean ± standard deviation over seeds 0 to 2, accuracy: odd 0.988 ±
+0.001 (majority: 0.507), large 0.985 ± 0.000 (0.514), loop 0.987 ± 0.000 (0.608). A run
+takes 62 s of CPU time; see docs/results.md.
 """
 
 import dataclasses

@@ -9,7 +9,9 @@ brought to 0.
 Data: MNIST, by `datasets/multi_mnist`.
 Command: `python train.py --recipe=two_head_conv`, with `--data_dir=FOLDER` for a local
 copy.
-RESULTS
+On the test split, mean ± standard deviation over seeds 0 to 2: digit accuracy 0.990 ±
+0.000 (majority: 0.113), error of the slant 1.152 ± 0.006 degrees (mean: 11.493). A run
+takes 115 s of CPU time; see docs/results.md.
 """
 
 import dataclasses
