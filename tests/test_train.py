@@ -61,7 +61,8 @@ def process(*arguments, cwd):
 
 def assert_complete(workdir):
     """Checks what every finished run leaves."""
-    assert {path.name for path in workdir.iterdir()} == {
+    found = {path.name for path in workdir.iterdir()}
+    assert found - {"data.json", "dropped.txt"} == {
         "checkpoints",
         "config.json",
         "export",
@@ -79,6 +80,7 @@ def assert_complete(workdir):
         assert (workdir / part).exists(), part
     results = json.loads((workdir / "results.json").read_text())
     recipe = p5.recipe.load(results["recipe"])
+    assert ("data.json" in found) == hasattr(recipe, "about")
     tasks = recipe.tasks(recipe.Config())
     assert list(results["tasks"]) == [task.name for task in tasks]
     for task in tasks:
