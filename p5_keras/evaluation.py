@@ -1,7 +1,7 @@
 """How good a model is, beside a trivial predictor that never sees an input."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,16 +35,16 @@ def trivial_metrics(
         dataset: Batches `(x, y, sample_weight)`.
         priors: Raw outputs, as `priors` gives them.
     """
-    # Inside a graph, since some ops of decoding are slow on their own.
+    # Inside a graph, since some ops of decoding and metrics are slow on their own.
     decode = {t.name: tf.function(t.decode) for t in tasks}
     metrics = {t.name: t.default_metrics() for t in tasks}
+    update = {name: tf.function(_updating(found)) for name, found in metrics.items()}
     evaluators = {t.name: t.evaluator() for t in tasks}
     for _, labels, weights in dataset:
         for task in tasks:
             label, weight = labels[task.name], weights[task.name]
             output = _repeat(priors[task.name], len(weight))
-            for metric in metrics[task.name]:
-                metric.update_state(label, output, sample_weight=weight)
+            update[task.name](label, output, weight)
             if evaluators[task.name] is not None:
                 fields = {k: v.numpy() for k, v in decode[task.name](output).items()}
                 evaluators[task.name].update(label.numpy(), weight.numpy(), fields)
@@ -198,6 +198,14 @@ def paired_interval(
     means = [differences[rng.integers(0, n, n)].mean() for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _updating(metrics: Sequence[Any]) -> Callable[..., None]:
+    def update(label: tf.Tensor, output: tf.Tensor, weight: tf.Tensor) -> None:
+        for metric in metrics:
+            metric.update_state(label, output, sample_weight=weight)
+
+    return update
 
 
 def _repeat(output: np.ndarray, count: int) -> tf.Tensor:
