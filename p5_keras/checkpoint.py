@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from p5_keras import not_finite
 from p5_keras.averaging import averaged_weights
-from p5_keras.faults import PREEMPTED, sigterm_noted
+from p5_keras.faults import PREEMPTED, sigterm_noted, workers_watched
 from p5_keras.meeting import Meeting
 from p5_keras.not_finite import NotFinite
 from p5_keras.replicas import restore_sums
 from p5_keras.state_files import Progress, StateFiles, writing
-from p5_keras.strategy import is_chief, shard, total
+from p5_keras.strategy import is_chief, others, shard, total
 from p5_keras.workdir import Workdir
 
 Logs = dict[str, float]
@@ -115,7 +115,8 @@ class Checkpoints(keras.callbacks.Callback):
         if progress.metrics:
             _build_metrics(model, batches(progress.step))
         callbacks = [self, *kwargs.pop("callbacks", ())]
-        with sigterm_noted() as self._sigterm:
+        watch = workers_watched(others(model.distribute_strategy))
+        with watch, sigterm_noted() as self._sigterm:
             while progress.step < steps and not progress.stopped:
                 epoch, offset = divmod(progress.step, steps_per_epoch)
                 try:
@@ -135,6 +136,7 @@ class Checkpoints(keras.callbacks.Callback):
                 else:
                     # `fit` ends by putting the moving averages in the weights' place.
                     self._restore(model)
+            total(self._strategy, [0.0])  # from here on any worker may leave
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes up the metrics of an epoch that was interrupted."""

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +18,9 @@ from p5_keras import strategy
 PREEMPTED = 75
 #: Exit code of a worker that has lost another one: all must be started again.
 WORKER_LOST = 76
+
+#: Seconds between two looks at the other workers, and looks in vain to lose one.
+WATCH_SECONDS, WATCH_TRIES = 5.0, 3
 
 
 @contextlib.contextmanager
@@ -36,6 +40,39 @@ def sigterm_noted() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(came)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def workers_watched(addresses: Sequence[str]) -> Iterator[None]:
+    """Ends this process, with `WORKER_LOST`, when another worker is gone for a while.
+
+    TensorFlow notices at once only where it happens to wait for that worker's answer.
+
+    Args:
+        addresses: The other workers', as "host:port".
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        misses = dict.fromkeys(addresses, 0)
+        while not done.wait(WATCH_SECONDS):
+            for address in addresses:
+                host, _, port = address.rpartition(":")
+                try:
+                    socket.create_connection((host, int(port)), WATCH_SECONDS).close()
+                    misses[address] = 0
+                except OSError:
+                    misses[address] += 1
+                if misses[address] == WATCH_TRIES and not done.is_set():
+                    print(f"error: the worker at {address} was lost", file=sys.stderr)
+                    _end(WORKER_LOST)
+
+    if addresses:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def run(main: Callable[[list[str]], Any]) -> None:

@@ -12,6 +12,10 @@ import tensorflow as tf
 
 from p5_keras.naming import did_you_mean
 
+#: Seconds without a sign of life after which a worker counts as lost. TensorFlow's own
+#: 10 are too few for a machine that is busy. One that was killed is noticed at once.
+SILENCE_SECONDS = 60
+
 NAMES = ("auto", "none", "mirrored", "multiworker", "tpu")
 
 
@@ -61,7 +65,8 @@ def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
         # One worker is no cluster, and has no other to wait for.
         if workers == 1:
             return tf.distribute.MirroredStrategy()
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with _patient():
+            return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu or "local")
         tf.config.experimental_connect_to_cluster(resolver)
@@ -77,6 +82,22 @@ def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
         f"`strategy` must be one of {', '.join(NAMES)}.{did_you_mean(name, NAMES)} "
         f"Received: strategy={name!r}"
     )
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Lets workers be silent for longer; TensorFlow has no public setting of that."""
+    from tensorflow.python.eager import context
+
+    shared = context.context()
+    shared.configure_coordination_service = functools.partial(
+        shared.configure_coordination_service,
+        heartbeat_timeout_in_ms=1000 * SILENCE_SECONDS,
+    )
+    try:
+        yield
+    finally:
+        del shared.configure_coordination_service
 
 
 def in_cluster() -> bool:
@@ -179,14 +200,27 @@ def shard(
     """
     if batch_size is not None:
         _check_batch_size(strategy, batch_size)
-    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    addresses = _addresses(strategy)
+    if len(addresses) < 2:
         return 0, 1
     resolver = strategy.cluster_resolver
-    cluster = resolver.cluster_spec().as_dict()
-    if not cluster:
-        return 0, 1
-    first = len(cluster.get("chief", ())) if resolver.task_type == "worker" else 0
-    return first + resolver.task_id, sum(map(len, cluster.values()))
+    chiefs = len(resolver.cluster_spec().as_dict().get("chief", ()))
+    first = chiefs if resolver.task_type == "worker" else 0
+    return first + resolver.task_id, len(addresses)
+
+
+def others(strategy: tf.distribute.Strategy) -> list[str]:
+    """Returns the addresses of the other workers."""
+    own = shard(strategy)[0]
+    return [a for i, a in enumerate(_addresses(strategy)) if i != own]
+
+
+def _addresses(strategy: tf.distribute.Strategy) -> list[str]:
+    """Returns the addresses of all workers, the chief's first; none on one machine."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return []
+    cluster = strategy.cluster_resolver.cluster_spec().as_dict()
+    return [a for job in ("chief", "worker") for a in cluster.get(job, ())]
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -25,6 +25,8 @@ import time
 FATAL = (1, 2)
 #: As `p5_keras.faults.PREEMPTED`; this file does without TensorFlow.
 PREEMPTED = 75
+#: Seconds that the others have to end by themselves, when one has ended with an error.
+LOST_SECONDS = 20.0
 
 
 class Terminated(Exception):
@@ -40,8 +42,7 @@ def supervise(
         command: The command and its arguments.
         workers: Number of processes.
         restarts: How often all of them are started again at most.
-        grace: Seconds that the others have to end by themselves, when one has ended
-            with an error or all were told to end.
+        grace: Seconds that all have to save and end in after SIGTERM.
 
     Returns:
         0; the exit code of the process that failed; or `PREEMPTED` after SIGTERM.
@@ -60,7 +61,7 @@ def supervise(
         try:
             environments = _environments(workers)
             processes += [subprocess.Popen(command, env=e) for e in environments]
-            _wait(processes, grace)
+            _wait(processes)
         except Terminated:
             _end(processes, grace)
             return PREEMPTED
@@ -96,12 +97,12 @@ def _environments(workers: int) -> list[dict[str, str]]:
     ]
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], grace: float) -> None:
+def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
     """Waits until all have ended, or one with an error and the others have had time."""
     until = None
     while any(process.poll() is None for process in processes):
         if until is None and any(process.poll() for process in processes):
-            until = time.monotonic() + grace
+            until = time.monotonic() + LOST_SECONDS
         if until is not None and time.monotonic() > until:
             return
         time.sleep(0.05)
@@ -132,7 +133,9 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--restarts", type=int, default=10, help="at most")
-    parser.add_argument("--grace", type=float, default=60.0, help="seconds to end in")
+    parser.add_argument(
+        "--grace", type=float, default=60.0, help="seconds after SIGTERM"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and the command")
     given = parser.parse_args()
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
