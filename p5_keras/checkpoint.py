@@ -14,7 +14,7 @@ from p5_keras import not_finite
 from p5_keras.averaging import averaged_weights
 from p5_keras.faults import PREEMPTED, sigterm_noted, workers_watched
 from p5_keras.meeting import Meeting
-from p5_keras.not_finite import NotFinite
+from p5_keras.not_finite import Blame, NotFinite
 from p5_keras.replicas import restore_sums
 from p5_keras.state_files import Progress, StateFiles, writing
 from p5_keras.strategy import is_chief, others, shard, total
@@ -72,6 +72,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.progress = Progress()
         self._files: Any = None
         self._meeting: Any = None
+        self._blame = Blame()
         self._sigterm: Callable[[], bool] = lambda: False
 
     @property
@@ -152,6 +153,8 @@ class Checkpoints(keras.callbacks.Callback):
         """Saves when it is time, but for the last step: the epoch's end saves that."""
         self.progress.step = step = self._first + batch + 1
         not_finite.check((logs or {}).get("loss", 0.0), step - 1)
+        if self._blame.careful(step - 1):
+            not_finite.check_weights(self.model, step - 1)
         if batch + 1 >= self.params["steps"]:
             return
         ends = self._sigterm()
@@ -248,27 +251,31 @@ class Checkpoints(keras.callbacks.Callback):
             ValueError: It stops.
         """
         bad = range(last - model.steps_per_execution + 1, last + 1)
-        for step in bad:
-            path = self.bad_batches / f"step_{step:010d}.npz"
+        paths = {k: self.bad_batches / f"step_{k:010d}.npz" for k in bad}
+        for k, path in paths.items():
             with writing(path):
-                not_finite.write_batch(model, batches(step), step, path, self._writes)
-        there = f"{step}, whose batch is in {path}"
-        skipped = not_finite.blame(bad, self.progress.skipped, steps_per_epoch)
-        if self.on_nan == "stop" or not skipped:
+                not_finite.write_batch(model, batches(k), k, path, self._writes)
+        before = self.progress.skipped
+        skipped = self._blame.skip(bad, before, steps_per_epoch)
+        where = f"batch {last}, which is in {paths[last]}"
+        if self.on_nan == "stop":
             raise ValueError(
-                f"The loss, or a weight, is not finite after batch {there}. The last "
-                f"state before is kept in {self.folder}. Try a lower learning rate or "
-                "clip_norm=1"
-                + (
-                    ", or on_nan=skip to go on without that batch"
-                    if self.on_nan == "stop"
-                    else "; skipping batches does not help"
-                )
+                f"The loss, or a weight, is not finite after {where}. The last state "
+                f"before it is kept in {self.folder}. Try a lower learning rate, "
+                "clip_norm=1, or on_nan=skip to find the batch and go on without it"
+            )
+        if not skipped:
+            raise ValueError(
+                f"The loss, or a weight, is not finite after {where}, and to skip "
+                f"batches does not help: {len(before)} were. Try a lower learning rate "
+                "or clip_norm=1"
             )
         self._restore(model)
         self.progress.skipped = skipped
         if self._writes:
-            print(f"Not finite after batch {there}; skipped: {skipped}", flush=True)
+            for k in set(before) - set(skipped):  # suspected, and found sound
+                (self.bad_batches / f"step_{k:010d}.npz").unlink(missing_ok=True)
+            print(f"Not finite after {where}; skipped so far: {skipped}", flush=True)
 
     def _metric_variables(self) -> list[Any]:
         return [v for metric in self.model.metrics for v in metric.variables]
@@ -300,5 +307,8 @@ def _build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
 def _save_atomically(model: keras.Model, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"partial_{path.name}")
-    model.save(partial)
-    partial.replace(path)
+    try:
+        model.save(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

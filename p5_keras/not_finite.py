@@ -42,37 +42,50 @@ def check_weights(model: keras.Model, step: int) -> None:
     """Checks the weights that are to be saved.
 
     Raises:
-        NotFinite: Gradients of this step were not finite, for its loss was.
+        NotFinite: One is not finite, since this step or one that was not checked.
     """
     if not all(np.isfinite(v.numpy()).all() for v in model.trainable_variables):
         raise NotFinite(step)
 
 
-def blame(bad: range, skipped: list[int], steps_per_epoch: int) -> list[int]:
-    """Returns which batches to skip, now that a step was not finite.
+class Blame:
+    """Finds the batch after which a loss, or a weight, is not finite.
 
-    Where other batches in their place have the same end, it was the gradients before
-    that broke the weights.
-
-    Args:
-        bad: Numbers of the batches of that step or, with `steps_per_execution`, steps.
-        skipped: Numbers of those that are skipped already.
-        steps_per_epoch: Steps an epoch.
-
-    Returns:
-        The numbers, sorted; none where there is no end to it.
+    The loss of a step may be so because the gradients of one before broke the weights,
+    and broken weights need not show in the loss for long. So while the steps up to
+    there are done again, without the batch that is suspected, the weights are checked
+    after each.
     """
-    known = set(skipped)
-    if known.isdisjoint(bad):
-        known |= set(bad)
-    else:
-        before = {step - len(bad) for step in bad}
-        if min(before) < 0 or not known.isdisjoint(before):
+
+    def __init__(self) -> None:
+        self.suspects: list[int] = []
+        self.until = -1
+
+    def careful(self, step: int) -> bool:
+        """Whether the weights are to be checked after a step."""
+        return step <= self.until
+
+    def skip(self, bad: range, skipped: list[int], steps_per_epoch: int) -> list[int]:
+        """Returns the numbers of the batches to do without, sorted.
+
+        Args:
+            bad: Those of the step that was found or, with `steps_per_execution`, steps.
+            skipped: Those that are left out already.
+            steps_per_epoch: Steps an epoch.
+
+        Returns:
+            The numbers; none where other batches do not help, or there are too many.
+        """
+        known = set(skipped)
+        if not known.isdisjoint(bad):
             return []
-        known = (known - set(bad)) | before
-    epoch = bad[0] // steps_per_epoch
-    count = sum(step // steps_per_epoch == epoch for step in known) / len(bad)
-    return [] if count > MOST_SKIPPED else sorted(known)
+        if self.careful(bad[-1]):  # it was this one, not the one suspected
+            known -= set(self.suspects)
+        known |= set(bad)
+        self.suspects, self.until = list(bad), max(self.until, bad[-1])
+        epoch = bad[0] // steps_per_epoch
+        count = sum(step // steps_per_epoch == epoch for step in known) / len(bad)
+        return [] if count > MOST_SKIPPED else sorted(known)
 
 
 def without(

@@ -13,6 +13,15 @@ import tensorflow as tf
 #: States that are kept: one may turn out not to be whole.
 KEPT = 2
 
+#: What TensorFlow raises for a file that is not whole, by where it ends.
+UNREADABLE = (
+    tf.errors.OpError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    AssertionError,
+)
+
 Logs = dict[str, float]
 
 
@@ -116,8 +125,7 @@ class StateFiles:
                 if not different:
                     self._checkpoint.read(path).assert_consumed()
                     return True
-            # What TensorFlow raises depends on where the file ends.
-            except (tf.errors.OpError, ValueError, RuntimeError, AssertionError) as bad:
+            except UNREADABLE as bad:
                 line = str(bad).splitlines()[0][:120]
                 print(f"The saved state {path} cannot be read ({line}).", flush=True)
                 continue

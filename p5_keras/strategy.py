@@ -156,11 +156,12 @@ def check_model(model: Any, optimizer: Any, steps_per_execution: int) -> None:
             not work with the strategy.
     """
     strategy = model.distribute_strategy
-    if tf.distribute.has_strategy() and tf.distribute.get_strategy() is not strategy:
+    inside = strategy.extended.variable_created_in_scope
+    if tf.distribute.has_strategy() and not all(inside(v.value) for v in model.weights):
         raise ValueError(
-            "A model must be built in the scope of the strategy that it is compiled "
-            f"under. Received: a model of {type(strategy).__name__}, compiled in the "
-            f"scope of {type(tf.distribute.get_strategy()).__name__}"
+            "A model must be built in the scope of the strategy that it is compiled in: "
+            "with strategy.scope(): model = ...; model.compile(...). "
+            f"Received: a model built outside of a {type(strategy).__name__}"
         )
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         _make("parameter_server", None)

@@ -100,13 +100,12 @@ class Workdir:
                 "`workdir` must hold a trained model; train one with --mode=train. "
                 f"Received: workdir={str(self.path)!r}"
             )
-        try:
-            return keras.saving.load_model(path)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        if not zipfile.is_zipfile(path):
             raise ValueError(
-                "The best model cannot be read; delete the file and train again. "
-                f"Received: {path} ({error})"
-            ) from error
+                "The best model is not whole; delete it and train again. "
+                f"Received: {path}"
+            )
+        return keras.saving.load_model(path)
 
 
 def versions() -> dict[str, str]:
