@@ -159,7 +159,7 @@ def check_model(model: Any, optimizer: Any, steps_per_execution: int) -> None:
     inside = strategy.extended.variable_created_in_scope
     if tf.distribute.has_strategy() and not all(inside(v.value) for v in model.weights):
         raise ValueError(
-            "A model must be built in the scope of the strategy that it is compiled in: "
+            "A model must be built in the scope of the strategy it is compiled in: "
             "with strategy.scope(): model = ...; model.compile(...). "
             f"Received: a model built outside of a {type(strategy).__name__}"
         )
