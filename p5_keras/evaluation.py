@@ -1,7 +1,7 @@
 """How good a model is, beside a trivial predictor that never sees an input."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,16 +38,21 @@ def trivial_metrics(
     # Inside a graph, since some ops of decoding and metrics are slow on their own.
     decode = {t.name: tf.function(t.decode) for t in tasks}
     metrics = {t.name: t.default_metrics() for t in tasks}
-    update = {name: tf.function(_updating(found)) for name, found in metrics.items()}
     evaluators = {t.name: t.evaluator() for t in tasks}
+
+    @tf.function
+    def update(labels: Any, outputs: Any, weights: Any) -> None:
+        for name, found in metrics.items():
+            for metric in found:
+                metric.update_state(labels[name], outputs[name], weights[name])
+
     for _, labels, weights in dataset:
-        for task in tasks:
-            label, weight = labels[task.name], weights[task.name]
-            output = _repeat(priors[task.name], len(weight))
-            update[task.name](label, output, weight)
-            if evaluators[task.name] is not None:
-                fields = {k: v.numpy() for k, v in decode[task.name](output).items()}
-                evaluators[task.name].update(label.numpy(), weight.numpy(), fields)
+        outputs = {n: _repeat(prior, len(weights[n])) for n, prior in priors.items()}
+        update(labels, outputs, weights)
+        for name, evaluator in evaluators.items():
+            if evaluator is not None:
+                fields = {k: v.numpy() for k, v in decode[name](outputs[name]).items()}
+                evaluator.update(labels[name].numpy(), weights[name].numpy(), fields)
     logs = {}
     for task in tasks:
         for metric in metrics[task.name]:
@@ -198,14 +203,6 @@ def paired_interval(
     means = [differences[rng.integers(0, n, n)].mean() for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _updating(metrics: Sequence[Any]) -> Callable[..., None]:
-    def update(label: tf.Tensor, output: tf.Tensor, weight: tf.Tensor) -> None:
-        for metric in metrics:
-            metric.update_state(label, output, sample_weight=weight)
-
-    return update
 
 
 def _repeat(output: np.ndarray, count: int) -> tf.Tensor:

@@ -19,6 +19,15 @@ PREEMPTED = 75
 #: Exit code of a worker that has lost another one: all must be started again.
 WORKER_LOST = 76
 
+#: What TensorFlow raises in a worker that waits for one that is gone.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
 #: Seconds between two looks at the other workers, and looks in vain to lose one.
 WATCH_SECONDS, WATCH_TRIES = 5.0, 3
 
@@ -101,12 +110,10 @@ def run(main: Callable[[list[str]], Any]) -> None:
             _one_line(main)
         except SystemExit as end:
             _end(end.code)
-        except tf.errors.OpError as error:
-            if isinstance(error, tf.errors.ResourceExhaustedError):  # no memory
-                sys.excepthook(*sys.exc_info())
-                _end(1)
-            line = str(error).strip().splitlines()[0]
-            print(f"error: another worker was lost: {line}", file=sys.stderr)
+        except LOST as error:
+            lines = str(error).strip().splitlines()
+            told = [line for line in lines if "ollective" in line] or lines
+            print(f"error: another worker was lost: {told[0]}", file=sys.stderr)
             _end(WORKER_LOST)
         except BaseException:
             sys.excepthook(*sys.exc_info())

@@ -159,7 +159,7 @@ def check_model(model: Any, optimizer: Any, steps_per_execution: int) -> None:
     inside = strategy.extended.variable_created_in_scope
     if tf.distribute.has_strategy() and not all(inside(v.value) for v in model.weights):
         raise ValueError(
-            "A model must be built in the scope of the strategy it is compiled in: "
+            "A model must be built in the scope that it is compiled in: "
             "with strategy.scope(): model = ...; model.compile(...). "
             f"Received: a model built outside of a {type(strategy).__name__}"
         )
@@ -176,14 +176,13 @@ def check_model(model: Any, optimizer: Any, steps_per_execution: int) -> None:
             f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps} "
             f"for {replicas} replicas"
         )
-    devices = strategy.extended.worker_devices
-    cpus = [d for d in devices if ":CPU:" in d.upper()]
-    if steps_per_execution != 1 and len(cpus) > 1:
+    cpus = [d for d in strategy.extended.worker_devices if ":CPU:" in d.upper()]
+    if steps_per_execution != 1 and (len(cpus) > 1 or _addresses(strategy)):
         raise ValueError(
-            "`steps_per_execution` must be 1 with several CPU replicas in a process, "
-            "which cannot feed a loop. Use 1, or one replica: a CPU uses all its "
-            f"cores. Received: steps_per_execution={steps_per_execution} "
-            f"for {len(cpus)} CPU replicas"
+            "`steps_per_execution` must be 1 with several workers, or several CPU "
+            "replicas in a process: Keras' loop over steps cannot feed them. Use 1, or "
+            "one process; a CPU uses all its cores as one replica. Received: "
+            f"steps_per_execution={steps_per_execution} for {replicas} replicas"
         )
 
 

@@ -132,7 +132,10 @@ def small():
             {"optimizer": keras.optimizers.SGD(gradient_accumulation_steps=2)},
             "cannot be accumulated.*gradient_accumulation_steps=2 for 2 replicas",
         ),
-        ({"steps_per_execution": 2}, "must be 1 with several CPU replicas.*=2 for 2"),
+        (
+            {"steps_per_execution": 2},
+            "must be 1 with several workers, or several CPU.*=2 for 2",
+        ),
     ],
 )
 def test_combinations_that_fail_later_are_refused(kwargs, message, two_replicas):

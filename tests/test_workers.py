@@ -52,24 +52,24 @@ def test_two_replicas(one_device, two_replicas):
 
 @pytest.mark.slow
 def test_two_workers(one_device, tmp_path):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(RUN), str(tmp_path / f"{i}.npz")],
-            env=environment,
-            cwd=RUN.parents[1],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for i, environment in enumerate(supervise._environments(2))
-    ]
+    logs = [tmp_path / f"{i}.log" for i in range(2)]
+    processes = []
+    for i, environment in enumerate(supervise._environments(2)):
+        with logs[i].open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(RUN), str(tmp_path / f"{i}.npz")],
+                env={**environment, "PYTHONPATH": str(RUN.parents[1])},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        processes.append(process)
     try:
-        for process in processes:
-            _, errors = process.communicate(timeout=500)
-            assert process.returncode == 0, errors[-3000:]
+        for process, log in zip(processes, logs, strict=True):
+            assert process.wait(500) == 0, log.read_text()[-3000:]
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     for i in range(2):
         with np.load(tmp_path / f"{i}.npz") as file:
             assert_equal(dict(file), one_device)
