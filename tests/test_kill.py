@@ -19,7 +19,7 @@ EPOCHS, STEPS = 4, 5
 
 # `python train.py`, but with steps that take their time and saves in mid-epoch.
 DRIVER = """
-import functools, runpy, sys, time
+import runpy, sys, time
 import p5_keras as p5
 
 class Slow(p5.Checkpoints):
@@ -27,7 +27,7 @@ class Slow(p5.Checkpoints):
         time.sleep(0.1)
         super().on_train_batch_end(batch, logs)
 
-p5.Checkpoints = functools.partial(Slow, save_seconds=0.15)
+p5.Checkpoints = Slow
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")
 """
@@ -37,7 +37,7 @@ def start(workdir, *more):
     """Starts the command; returns its process."""
     recipe = ROOT / "tests" / "tiny_recipe.py"
     flags = [f"--recipe={recipe}", f"--workdir={workdir}", f"--epochs={EPOCHS}"]
-    flags += more
+    flags += ["--set=save_seconds=0.15", *more]
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, *flags],
         cwd=ROOT,
