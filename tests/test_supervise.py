@@ -151,7 +151,7 @@ def run(workdir, kills, tmp_path):
     pids.mkdir()
     train = [sys.executable, "-c", DRIVER, f"--recipe={ROOT}/tests/tiny_recipe.py"]
     train += [f"--workdir={workdir}", "--epochs=3", "--set=save_seconds=0.1"]
-    train += ["--weighting=NashMTL", "--noexport"]
+    train += ["--weighting=NashMTL", "--export="]
     with (tmp_path / f"{workdir.name}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "p5_keras.supervise", "--workers=2", "--", *train],
