@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from p5_keras import not_finite
 from p5_keras.averaging import averaged_weights
-from p5_keras.faults import PREEMPTED, sigterm_noted, workers_watched
+from p5_keras.faults import PREEMPTED, farewell, sigterm_noted, workers_watched
 from p5_keras.meeting import Meeting
 from p5_keras.not_finite import Blame, NotFinite
 from p5_keras.replicas import restore_sums
@@ -137,7 +137,7 @@ class Checkpoints(keras.callbacks.Callback):
                 else:
                     # `fit` ends by putting the moving averages in the weights' place.
                     self._restore(model)
-            total(self._strategy, [0.0])  # from here on any worker may leave
+            farewell(self._strategy)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Takes up the metrics of an epoch that was interrupted."""
@@ -208,6 +208,7 @@ class Checkpoints(keras.callbacks.Callback):
         return is_chief(self._strategy)
 
     def _end(self) -> None:
+        farewell(self._strategy)
         print(f"SIGTERM: saved at step {self.progress.step}.", flush=True)
         raise SystemExit(PREEMPTED)
 

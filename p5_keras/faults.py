@@ -51,6 +51,19 @@ def sigterm_noted() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def farewell(distribution: tf.distribute.Strategy) -> None:
+    """Waits until all workers have come here, where each may end.
+
+    One that ends takes along what another may still be fetching from it. That it was
+    here is all that the other wants to know.
+
+    Args:
+        distribution: The strategy.
+    """
+    with contextlib.suppress(*LOST):
+        strategy.total(distribution, [0.0])
+
+
 @contextlib.contextmanager
 def workers_watched(addresses: Sequence[str]) -> Iterator[None]:
     """Ends this process, with `WORKER_LOST`, when another worker is gone for a while.

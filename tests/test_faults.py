@@ -382,3 +382,17 @@ def test_a_worker_that_has_lost_another_ends(monkeypatch, capsys):
     assert ended == [faults.WORKER_LOST]
     assert "127.0.0.1:1 was lost" in capsys.readouterr().err
     assert json.dumps(faults.WORKER_LOST) == "76"
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_only_the_last_word_of_a_worker_may_be_lost(last, tmp_path, monkeypatch):
+    def gone(strategy, values):
+        raise tf.errors.UnavailableError(None, None, "the other has ended")
+
+    if last:
+        monkeypatch.setattr(faults.strategy, "total", gone)
+        assert train(tmp_path, source())[1].step == STEPS * EPOCHS
+    else:
+        monkeypatch.setattr("p5_keras.checkpoint.total", gone)
+        with pytest.raises(tf.errors.UnavailableError):
+            train(tmp_path, source())
