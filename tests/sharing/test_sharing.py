@@ -152,7 +152,7 @@ def test_trains_saves_and_loads(name, trunk, data, tmp_path):
 
 @grid(
     ("name", "trunk"),
-    lambda *case: case == ("cgc", "resnet"),
+    lambda *case: case == ("mmoe", "resnet"),
     itertools.product(ALL, TRUNKS),
 )
 def test_trains_in_a_graph_and_exports(name, trunk, data, tmp_path):
@@ -349,15 +349,12 @@ def test_plot(name, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mtan",
-        pytest.param("cross-stitch", marks=pytest.mark.slow),
-        pytest.param("ple", marks=pytest.mark.slow),
-    ],
+@grid(
+    ("name", "levels"),
+    lambda name, levels: levels == 2,
+    [("mtan", 2), ("mtan", 3), ("cross-stitch", 3), ("ple", 3)],
 )
-def test_two_replicas_train_as_one_device(name, two_replicas):
+def test_two_replicas_train_as_one_device(name, levels, two_replicas):
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 255, (8, *SHAPE)).astype("float32")
     y = {"a": rng.normal(size=(8, 1)), "b": rng.integers(0, 3, 8)}
@@ -370,9 +367,8 @@ def test_two_replicas_train_as_one_device(name, two_replicas):
                 Regression("a", mean=[0.0], std=[1.0]),
                 Classification("b", num_classes=3),
             ]
-            model = p5.build_model(
-                p5.trunks.Conv(2, 1, levels=3), chosen, SHAPE, sharing=ALL[name]
-            )
+            trunk = p5.trunks.Conv(2, 1, levels=levels)
+            model = p5.build_model(trunk, chosen, SHAPE, sharing=ALL[name])
             model.compile(keras.optimizers.SGD(0.05))
         weight = {"a": np.ones(8), "b": (y["b"] >= 0).astype("float32")}
         labels = {"a": y["a"], "b": np.maximum(y["b"], 0)}
