@@ -45,8 +45,8 @@ class Config(p5.recipe.Config):
 
     trunk: p5.Trunk = p5.trunks.ResNet50()
     breeds: tuple[str, ...] = ("Abyssinian", "Bengal", "american_bulldog")
-    image_size: int = 128
-    epochs: int = 60
+    image_size: int = 96
+    epochs: int = 50
     batch_size: int = 16
     learning_rate: float = 0.02
     momentum: float = 0.9
