@@ -17,7 +17,7 @@ flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a n
 flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
 flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
 flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<name>.")
-MODES = ["train", "eval", "predict", "export", "summary"]
+MODES = ["train", "compare", "eval", "predict", "export", "summary"]
 flags.DEFINE_enum("mode", "train", MODES, "What to do.")
 flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
 flags.DEFINE_string("data_dir", None, "Folder with a local copy of the data.")
@@ -34,7 +34,11 @@ flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
 flags.DEFINE_list("export", ["saved_model"], f"Of {list(p5.export.FILES)}, or empty.")
-flags.DEFINE_list("tasks", None, "Tasks that --mode=export keeps. Default: all.")
+flags.DEFINE_list("tasks", None, "Tasks to train or to export. Default: all.")
+flags.DEFINE_list("compare", ["NashMTL"], "Weightings, sharings; MMoE+NashMTL is both.")
+flags.DEFINE_integer("seeds", 3, "Runs of each model for --mode=compare.")
+flags.DEFINE_float("budget_minutes", None, "Time for --mode=compare. Default: any.")
+flags.DEFINE_integer("jobs", None, "Runs at a time for --mode=compare.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
 flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
@@ -44,8 +48,9 @@ def main(argv: list[str]) -> None:
     """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    training = FLAGS.mode in ("train", "summary")
-    strategy = p5.strategy.get(FLAGS.strategy if training else "none", FLAGS.tpu)
+    training = FLAGS.mode in ("train", "compare", "summary")
+    devices = {"train": FLAGS.strategy, "compare": "cpu"}  # it leaves GPUs to its runs
+    strategy = p5.strategy.get(devices.get(FLAGS.mode, "none"), FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(plan.config.precision)
@@ -80,14 +85,17 @@ def train(plan, strategy) -> None:
         return
 
     # Data: examples by number, from which batches are made for training and evaluation.
-    tasks, batch_size = recipe.tasks(config), config.batch_size
+    tasks, batch_size = plan.tasks(), config.batch_size
     with p5.strategy.chief_first(strategy):
         p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
         sources = [recipe.data(config, tasks, split) for split in p5.data.SPLITS]
     if FLAGS.smoke:
         sources = [source.first(2 * batch_size) for source in sources]
-    labels, val, test = p5.data.prepare(sources, tasks, batch_size)
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
+    if FLAGS.mode == "compare":
+        p5.compare.run(workdir, plan.decided, tasks, steps, p5.compare.options(FLAGS))
+        return
+    labels, val, test = p5.data.prepare(sources, tasks, batch_size)
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():

@@ -16,6 +16,7 @@ if _backend != "tensorflow":
 
 from p5_keras import (
     catalog,
+    compare,
     cost,
     data,
     evaluation,
@@ -60,6 +61,7 @@ __all__ = [
     "averaged_weights",
     "build_model",
     "catalog",
+    "compare",
     "cost",
     "data",
     "evaluation",

@@ -74,6 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._meeting: Any = None
         self._blame = Blame()
         self._sigterm: Callable[[], bool] = lambda: False
+        self._validation = 0.0
 
     @property
     def best_path(self) -> pathlib.Path:
@@ -174,6 +175,14 @@ class Checkpoints(keras.callbacks.Callback):
         if ends:
             self._end()
 
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Looks at the clock."""
+        self._validation = time.monotonic()
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Measures how long validation took."""
+        self._validation = time.monotonic() - self._validation
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Scores the epoch, keeps the best model, decides, logs and saves."""
         logs = {} if logs is None else logs
@@ -193,7 +202,8 @@ class Checkpoints(keras.callbacks.Callback):
         waited = epoch + 1 - progress.best_epoch
         if self.patience is not None and waited >= self.patience:
             progress.stopped = self.model.stop_training = True
-        row = {"epoch": epoch + 1, "seconds": seconds, **logs}
+        times = {"seconds": seconds, "val_seconds": self._validation}
+        row = {"epoch": epoch + 1, **times, **logs}
         progress.history.append({k: float(v) for k, v in row.items()})
         if self._writes:
             with writing(self.history):

@@ -99,7 +99,12 @@ def assess(
     priors: dict[str, np.ndarray],
     pictures: int = 12,
     seed: int = 0,
-) -> tuple[dict[str, Any], dict[str, np.ndarray], list[dict[str, Any]]]:
+) -> tuple[
+    dict[str, Any],
+    dict[str, np.ndarray],
+    list[dict[str, Any]],
+    dict[str, np.ndarray],
+]:
     """Compares the model with the trivial predictor, example by example.
 
     Args:
@@ -112,8 +117,9 @@ def assess(
     Returns:
         The score of each task with a 95 % interval of the difference (see
         `paired_interval`), `None` where nothing was labelled; a confusion matrix for
-        each task with one class an example; and examples with the truth of what is
-        labelled, and the prediction.
+        each task with one class an example; examples with the truth of what is
+        labelled, and the prediction; and the model's score of each labelled example
+        by task.
     """
     decode = {t.name: tf.function(t.decode) for t in model.tasks}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
@@ -143,8 +149,10 @@ def assess(
                 }
             )
     found: dict[str, Any] = {}
+    each: dict[str, np.ndarray] = {}
     for task in model.tasks:
         ours, theirs = np.concatenate(scores[task.name], axis=1)
+        each[task.name] = ours
         if not len(ours):
             found[task.name] = None
             continue
@@ -157,7 +165,7 @@ def assess(
             "interval": [low, high],
             "examples": len(ours),
         }
-    return found, confusions, examples
+    return found, confusions, examples, each
 
 
 def by_source(

@@ -10,6 +10,7 @@ from p5_keras import recipe as recipes
 from p5_keras.data import summary
 from p5_keras.recipe import Config
 from p5_keras.task import Task
+from p5_keras.values import unknown
 from p5_keras.workdir import Workdir
 
 
@@ -29,6 +30,22 @@ class Plan:
     workdir: Workdir
     decided: dict[str, Any]
 
+    def tasks(self) -> list[Task]:
+        """Returns the recipe's tasks, or those of them that the flags ask for.
+
+        Raises:
+            ValueError: There is no such task.
+        """
+        tasks = self.recipe.tasks(self.config)
+        chosen = self.decided["tasks"]
+        if chosen is None:
+            return tasks
+        known = [task.name for task in tasks]
+        for name in chosen:
+            if name not in known:
+                raise ValueError(unknown("task", name, known))
+        return [task for task in tasks if task.name in chosen]
+
 
 def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     """Decides by the flags, then the settings, then the recipe.
@@ -46,7 +63,11 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     """
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
-    workdir, new = Workdir(folder, writes), flags["mode"] in ("train", "summary")
+    compares = flags["mode"] == "compare"
+    if compares and not flags["workdir"]:
+        folder += "_compared"
+    new = compares or flags["mode"] in ("train", "summary")
+    workdir = Workdir(folder, writes)
     before = {} if new else workdir.read("config.json") or {}
     if not flags["recipe"]:
         name = before.get("recipe", name)
@@ -65,7 +86,8 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     config = recipes.configure(config, settings, given)
     if new and hasattr(recipe, "complete"):
         config = recipe.complete(config)
-    decided = {"recipe": name, "seed": flags["seed"], "smoke": flags["smoke"]}
+    decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
+    decided["recipe"] = name
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
 
 

@@ -27,7 +27,7 @@ def finish(
     priors: dict[str, np.ndarray],
     parts: Mapping[str, tf.data.Dataset] | None = None,
 ) -> Json:
-    """Evaluates the best epoch and writes `results.json` and `report.html`.
+    """Evaluates the best epoch; writes `results.json`, `scores.npz`, `report.html`.
 
     Args:
         workdir: Folder of the run.
@@ -45,7 +45,8 @@ def finish(
     on_val = model.evaluate(val, return_dict=True, verbose=0)
     on_test = model.evaluate(test, return_dict=True, verbose=0)
     trivial = evaluation.trivial_metrics(model.tasks, test, priors)
-    scores, confusions, examples = evaluation.assess(model, test, priors)
+    scores, confusions, examples, each = evaluation.assess(model, test, priors)
+    np.savez_compressed(workdir / "scores.npz", allow_pickle=False, **each)
     train = {
         "epochs": len(progress.history),
         "steps": progress.step,

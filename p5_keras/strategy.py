@@ -16,7 +16,7 @@ from p5_keras.naming import did_you_mean
 #: 10 are too few for a machine that is busy. One that was killed is noticed at once.
 SILENCE_SECONDS = 60
 
-NAMES = ("auto", "none", "mirrored", "multiworker", "tpu")
+NAMES = ("auto", "none", "cpu", "mirrored", "multiworker", "tpu")
 
 
 def get(
@@ -28,8 +28,9 @@ def get(
 
     Args:
         name: "auto" (a TPU if an address is given, several workers if `TF_CONFIG`
-            names them, several GPUs if there are any, else one device), "none",
-            "mirrored", "multiworker" or "tpu".
+            names them, several GPUs if there are any, else one device), "none" (one
+            device), "cpu" (GPUs are left to others), "mirrored", "multiworker" or
+            "tpu".
         tpu: Address of the TPU; "local" on a TPU host and in Colab.
         batch_size: Global batch size, checked against the number of replicas.
 
@@ -50,7 +51,9 @@ def _make(name: str, tpu: str | None) -> tf.distribute.Strategy:
     if name == "auto":
         gpus = len(tf.config.list_logical_devices("GPU"))
         name = "mirrored" if gpus > 1 else "none"
-    if name == "none":
+    if name == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    if name in ("none", "cpu"):
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()

@@ -134,6 +134,7 @@ def assert_same_run(ours, theirs, folder, reference):
     for row, other in zip(progress.history, whole.history, strict=True):
         row, other = dict(row), dict(other)
         assert row.pop("seconds") > 0 and other.pop("seconds") > 0
+        assert row.pop("val_seconds") > 0 and other.pop("val_seconds") > 0
         assert row == pytest.approx(other, rel=1e-6, nan_ok=True)
     assert progress.best_epoch == whole.best_epoch
     assert progress.best == pytest.approx(whole.best, rel=1e-6)

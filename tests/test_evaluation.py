@@ -159,7 +159,7 @@ def exact_model(which):
 def test_assess_counts_labelled_examples_alone():
     which, priors = prepared()
     model = exact_model(which)
-    scores, confusions, examples = evaluation.assess(model, TEST(which), priors)
+    scores, confusions, examples, _ = evaluation.assess(model, TEST(which), priors)
     kind, size = scores["kind"], scores["size"]
     assert (kind["name"], kind["examples"]) == ("accuracy", 4)
     assert (kind["mean"], kind["trivial"], kind["difference"]) == (0.5, 0.5, 0.0)
@@ -187,14 +187,14 @@ def test_assess_counts_labelled_examples_alone():
 def test_assess_takes_as_many_pictures_as_asked():
     which, priors = prepared()
     model = exact_model(which)
-    *_, examples = evaluation.assess(model, TEST(which), priors, pictures=3)
+    *_, examples, _ = evaluation.assess(model, TEST(which), priors, pictures=3)
     assert [float(e["image"][0]) for e in examples] == [0, 1, 2]
 
 
 def test_assess_of_a_task_without_a_label_is_none():
     which, priors = prepared()
     unlabelled = dataset([-1, -1, -1], [1.0, 2.0, 3.0])
-    scores, confusions, _ = evaluation.assess(
+    scores, confusions, *_ = evaluation.assess(
         exact_model(which), unlabelled(which), priors
     )
     assert scores["kind"] is None

@@ -97,7 +97,10 @@ def test_a_killed_run_ends_as_an_unbroken_one(flags, tmp_path):
     finish(start(broken, *flags))
 
     rows = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in history(workdir)]
+        [
+            {k: v for k, v in row.items() if "seconds" not in k}
+            for row in history(workdir)
+        ]
         for workdir in (whole, broken)
     ]
     for ours, theirs in zip(*rows, strict=True):
