@@ -42,7 +42,8 @@ class Options:
                 "`seeds` must be 2 or more: one run says nothing of the spread. "
                 f"Received: seeds={self.seeds}"
             )
-        if (self.minutes or 1) <= 0 or (self.jobs or 1) < 1:
+        given = [n for n in (self.minutes, self.jobs) if n is not None]
+        if given and min(given) <= 0:
             raise ValueError(
                 "`budget_minutes` and `jobs` must be above 0. Received: "
                 f"budget_minutes={self.minutes}, jobs={self.jobs}"

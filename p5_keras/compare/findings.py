@@ -211,7 +211,7 @@ def _what_to_try(task: str, arms: Json) -> Iterable[str]:
         yield f"{task}: no loss is shown with {', '.join(keeps)}."
     else:
         yield (
-            f"{task}: to try: a trunk of its own from some stage on "
-            "(--compare=Branching), experts (MMoE), a gradient method, a larger "
-            "loss_weight, or a wider trunk."
+            f"{task}: to try: a branch of its own (sharing Branching), experts "
+            "(--compare=MMoE), a gradient method, a larger loss_weight, or a wider "
+            "trunk."
         )
