@@ -17,8 +17,7 @@ flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a n
 flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
 flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
 flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<name>.")
-MODES = ["train", "eval", "predict", "export", "summary"]
-flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_enum("mode", "train", p5.plan.MODES, "What to do.")
 flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
 flags.DEFINE_string("data_dir", None, "Folder with a local copy of the data.")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")
@@ -30,6 +29,7 @@ flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none."
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
 flags.DEFINE_string("strategy", "auto", "none, mirrored, multiworker or tpu.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
+flags.DEFINE_string("tpu_topology", "v5e:2x2", "TPU for --mode=tpu_check.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    training = FLAGS.mode in ("train", "summary")
+    training = FLAGS.mode in p5.plan.NEW_MODES
     strategy = p5.strategy.get(FLAGS.strategy if training else "none", FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
@@ -87,22 +87,25 @@ def train(plan, strategy) -> None:
     if FLAGS.smoke:
         sources = [source.first(2 * batch_size) for source in sources]
     labels, val, test = p5.data.prepare(sources, tasks, batch_size)
+    batches = functools.partial(
+        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
+    )
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
         model = recipe.model(config, tasks)
-        optimizer = getattr(recipe, "optimizer", p5.recipe.default_optimizer)
         model.compile(
-            optimizer(config, config.epochs * steps),
+            p5.recipe.optimizer(recipe, config, config.epochs * steps),
             weighting=config.weighting,
             steps_per_execution=FLAGS.steps_per_execution,
             jit_compile="auto" if FLAGS.jit is None else FLAGS.jit,
             run_eagerly=FLAGS.debug,
         )
     if FLAGS.mode == "summary":
-        p5.cost.summary(model)
-        return
+        return p5.cost.summary(model)
+    if FLAGS.mode == "tpu_check":
+        return p5.tpu_check.run(model, batches(0), val, FLAGS.tpu_topology)
 
     # Training: every epoch is scored against a predictor that never sees an input.
     priors = p5.evaluation.priors(tasks, labels)
@@ -110,9 +113,6 @@ def train(plan, strategy) -> None:
     score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
     checkpoints = p5.Checkpoints(
         workdir, score, config.patience, config.save_seconds, config.on_nan
-    )
-    batches = functools.partial(
-        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
     )
     callbacks = [p5.TaskStopping(config.task_patience, checkpoints=checkpoints)]
     if workdir.writes:

@@ -31,6 +31,7 @@ from p5_keras import (
     sharing,
     strategy,
     tasks,
+    tpu_check,
     trunks,
     weighting,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "sharing",
     "strategy",
     "tasks",
+    "tpu_check",
     "trunks",
     "weighting",
 ]

@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from p5_keras import recipe as recipes
@@ -11,6 +11,10 @@ from p5_keras.data import summary
 from p5_keras.recipe import Config
 from p5_keras.task import Task
 from p5_keras.workdir import Workdir
+
+#: Modes that start from a recipe, and modes that start from what a workdir holds.
+NEW_MODES = ("train", "summary", "tpu_check")
+MODES = (*NEW_MODES, "eval", "predict", "export")
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     """
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
-    workdir, new = Workdir(folder, writes), flags["mode"] in ("train", "summary")
+    workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}
     if not flags["recipe"]:
         name = before.get("recipe", name)
     recipe = recipes.load(name)
     config = recipe.Config()
+    if flags["mode"] == "tpu_check" and config.precision == "float32":
+        # What a TPU is made for; a setting or a flag has the last word.
+        config = replace(config, precision="mixed_bfloat16")
     for flag in ("dataset", "dataset_options", "on_bad_example"):
         if flags[flag] is not None and not hasattr(config, flag):
             raise ValueError(
