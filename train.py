@@ -96,7 +96,7 @@ def train(plan, strategy) -> None:
     with strategy.scope():
         model = recipe.model(config, tasks)
         model.compile(
-            p5.recipe.optimizer(recipe, config, config.epochs * steps),
+            recipe.optimizer(config, config.epochs * steps),
             weighting=config.weighting,
             steps_per_execution=FLAGS.steps_per_execution,
             jit_compile="auto" if FLAGS.jit is None else FLAGS.jit,

@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from p5_keras import recipe as recipes
@@ -56,9 +56,6 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         name = before.get("recipe", name)
     recipe = recipes.load(name)
     config = recipe.Config()
-    if flags["mode"] == "tpu_check" and config.precision == "float32":
-        # What a TPU is made for; a setting or a flag has the last word.
-        config = replace(config, precision="mixed_bfloat16")
     for flag in ("dataset", "dataset_options", "on_bad_example"):
         if flags[flag] is not None and not hasattr(config, flag):
             raise ValueError(

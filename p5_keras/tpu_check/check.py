@@ -1,41 +1,22 @@
 """Compiles what a model does on a TPU, and says what it would need there."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from p5_keras.tpu_check import table
+from p5_keras.tpu_check import compiler
 from p5_keras.tpu_check.blame import explain
-from p5_keras.tpu_check.capacity import largest_batch
-from p5_keras.tpu_check.chips import Chip, chip_of
-from p5_keras.tpu_check.compiler import (
-    Compiled,
-    CompilerError,
-    TooLarge,
-    compile_for,
-    devices,
-)
-from p5_keras.tpu_check.lowering import Refused, first_line, lower
-from p5_keras.tpu_check.steps import Step, build, of_size, share, steps
+from p5_keras.tpu_check.chips import CHIPS, GIB, find
+from p5_keras.tpu_check.compiler import Compiled, CompilerError, TooLarge
+from p5_keras.tpu_check.program import Refused, Step, first_line, lower, steps
 from p5_keras.weighting.gradients import for_tpu
 
-
-@dataclass(frozen=True)
-class Target:
-    """What is compiled for.
-
-    Attributes:
-        topology: As the compiler knows it.
-        chip: The kind of chip.
-        chips: How many there are.
-    """
-
-    topology: str
-    chip: Chip
-    chips: int
+WIDTHS = (16, 11, 9, 9, 9, 10)
+#: Chips whose least times are shown.
+SHOWN = ("v4", "v5e", "v6e")
 
 
 def run(
@@ -59,97 +40,148 @@ def run(
         ValueError: A step does not compile or does not fit; the message says which
             task is to blame. Or there is no such topology, or JAX or libtpu is missing.
     """
-    target = find(topology)
+    compiler.check_installed()
+    chip, chips = find(topology)
     if model.distribute_strategy.num_replicas_in_sync > 1:
         raise ValueError(
             "The program of one chip is compiled on one device. "
             "Received: several replicas; give --strategy=none"
         )
     specs = training.element_spec, evaluation.element_spec
-    chip, size = target.chip, share(specs[0], target.chips)
-    precision = keras.config.dtype_policy().name
-    print(table.head(chip, topology, target.chips, size, precision), flush=True)
+    batch = tf.nest.flatten(specs[0])[0].shape[0]
+    if batch % chips:
+        raise ValueError(
+            "`batch_size` is global and must be a multiple of the number of chips. "
+            f"Received: batch_size={batch} for {chips} chips"
+        )
+    size = batch // chips
+    print(
+        f"{topology}: {chips} chips with {chip.memory / GIB:.2f} GiB each, "
+        f"{size} examples of {batch} on each; {keras.config.dtype_policy().name}"
+    )
+    columns = "compiled in", "GFLOP", "GB moved", "FLOP/byte", "HBM, GiB"
+    print(line("on one chip", *columns, *(f"{name}, ms" for name in SHOWN)), flush=True)
     found: list[tuple[Step, Compiled | None]] = []
     for step in steps(model, *specs):
-        found.append((step, measure(model, step, target, size)))
-        print(table.row(step.name, found[-1][1], chip), flush=True)
-    step, first = found[0]
-    compiles = functools.partial(measure, model, step, target)
-    most, at = largest_batch(size, first, chip.memory, compiles)
-    print(table.capacity(most, at, target.chips))
+        result = measure(model, step, topology, size)
+        found.append((step, result))
+        print(row(step.name, result), flush=True)
+    step, result = found[0]
+    measured = functools.partial(measure, model, step, topology)
+    most, at = largest_batch(size, result, chip.memory, measured)
+    print(
+        f"largest batch that fits: about {most * chips:,}, {most:,} a chip, by a line "
+        f"through the memory at {' and '.join(map(str, at))} a chip"
+        if most
+        else "largest batch that fits: none, not even 1 a chip"
+    )
     for step, result in found:
         if result is None:
             raise ValueError(
                 f"The {step.name} must fit into the memory of a chip. "
-                f"Received: batch_size={size * target.chips}; take "
-                f"{most * target.chips} at most"
+                f"Received: batch_size={batch}; take {most * chips} at most"
             )
 
 
-def find(topology: str) -> Target:
-    """Returns what a topology is.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
-    chip = chip_of(topology)
-    try:
-        return Target(topology, chip, devices(topology, chip.options))
-    except CompilerError as error:
-        raise ValueError(
-            "`tpu_topology` must be one that exists, such as v5e:2x2. "
-            f"Received: tpu_topology={topology!r} ({error})"
-        ) from error
-
-
-def measure(model: Any, step: Step, target: Target, size: int) -> Compiled | None:
+def measure(model: Any, step: Step, topology: str, size: int) -> Compiled | None:
     """Compiles a step; returns `None` if it does not fit.
 
     Args:
         model: A `MultiTaskModel`.
         step: One of its steps.
-        target: What to compile for.
+        topology: What to compile for.
         size: Examples on a chip.
 
     Raises:
         ValueError: It does not compile.
     """
+    options = find(topology)[0].options
 
-    def fails(other: Step) -> bool:
+    def compiled(step: Step, whole: bool) -> Compiled | None:
+        with for_tpu():
+            program, graph = lower(model, step, size)
+        if not whole:
+            return None
         try:
-            compiled(model, other, target, size)
+            return compiler.compile_for(topology, options, program)
+        except TooLarge:
+            return None
+        except CompilerError as error:
+            raise Refused(first_line(error), error.operations, graph) from error
+
+    def fails(step: Step, whole: bool) -> bool:
+        try:
+            compiled(step, whole)
         except Refused:
             return True
-        except TooLarge:
-            pass
         return False
 
     try:
-        return compiled(model, step, target, size)
-    except TooLarge:
-        return None
+        return compiled(step, whole=True)
     except Refused as refused:
-        raise ValueError(explain(model, step, refused, fails)) from refused
+        # Only what the compiler itself refused must be given to it again.
+        again = functools.partial(
+            fails, whole=isinstance(refused.__cause__, CompilerError)
+        )
+        raise ValueError(explain(model, step, refused, again)) from refused
 
 
-def compiled(model: Any, step: Step, target: Target, size: int) -> Compiled:
-    """Compiles a step.
+def largest_batch(
+    size: int,
+    first: Compiled | None,
+    limit: float,
+    measured: Callable[[int], Compiled | None],
+) -> tuple[int, list[int]]:
+    """Estimates the largest batch from the memory that two others need.
+
+    Memory grows with the batch in a line, save for small ones, which fill up to the
+    chip's tiles. So the second batch is about half as large as would fit if all
+    temporaries grew from the first in proportion.
 
     Args:
-        model: A `MultiTaskModel`.
-        step: One of its steps.
-        target: What to compile for.
-        size: Examples on a chip.
+        size: A batch size, for one chip.
+        first: What the compiler says of it, or `None` if it does not fit.
+        limit: Bytes of memory.
+        measured: Compiles for another batch size.
 
-    Raises:
-        Refused: It does not compile.
-        TooLarge: It does not fit.
+    Returns:
+        The largest size, 0 if there is none; and the sizes that were compiled.
     """
-    spec = of_size(model, step.spec, size)
-    with for_tpu():
-        build(model, spec)
-        program = lower(step.function, spec)
-    try:
-        return compile_for(target.topology, target.chip.options, program.artifact)
-    except CompilerError as error:
-        raise Refused(first_line(error), error.operations, program.graph) from error
+    while first is None:
+        size //= 2
+        if size == 0:
+            return 0, []
+        first = measured(size)
+    room = limit - (first.memory - first.temporaries)
+    other = max(int(size * room / max(first.temporaries, 1) / 2), size + 1)
+    while (second := measured(other)) is None:
+        other = (size + other) // 2
+        if other == size:
+            return size, [size]
+    growth = (second.memory - first.memory) / (other - size)
+    if growth <= 0:
+        return other, [size, other]
+    return other + max(int((limit - second.memory) / growth), 0), [size, other]
+
+
+def row(name: str, found: Compiled | None) -> str:
+    """Returns what a program needs, and its least time on each kind of chip."""
+    if found is None:
+        return line(name, "too large")
+    least = [CHIPS[chip].seconds(found.flops, found.moved) for chip in SHOWN]
+    return line(
+        name,
+        f"{found.seconds:.0f} s",
+        f"{found.flops / 1e9:.4g}",
+        f"{found.moved / 1e9:.4g}",
+        f"{found.flops / found.moved:.3g}",
+        f"{found.memory / GIB:.3f}",
+        *(f"{1e3 * seconds:.3g} {bound}" for seconds, bound in least),
+    )
+
+
+def line(name: str, *cells: str) -> str:
+    """Returns a line of the table, two spaces or more between its cells."""
+    widths: Sequence[int] = (*WIDTHS[1:], *[14] * len(SHOWN))
+    rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+    return "  ".join([name.ljust(WIDTHS[0]), *rest])

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import util
 from typing import Any
@@ -53,31 +54,23 @@ class CompilerError(Exception):
         operations: Names of the operations that it speaks of.
     """
 
-    def __init__(self, message: str, operations: list[str]) -> None:
+    def __init__(self, message: str, operations: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.operations = operations
+        self.operations = list(operations)
 
 
 class TooLarge(Exception):
-    """A program needs more memory than the chip has.
-
-    Args:
-        needed: What the compiler says of it.
-    """
+    """A program needs more memory than the chip has."""
 
 
-def devices(topology: str, options: str) -> int:
-    """Counts the devices of a topology.
-
-    Args:
-        topology: As "v5e:2x2".
-        options: As `Chip.options`.
-
-    Raises:
-        ValueError: The compiler is not installed.
-        CompilerError: There is no such topology.
-    """
-    return int(_run(topology, options, b"")["devices"])
+def check_installed() -> None:
+    """Raises `ValueError` if the compiler is not installed."""
+    missing = [name for name in ("jax", "libtpu") if util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            "--mode=tpu_check compiles with libtpu, through JAX: pip install "
+            f"'p5_keras[tpu_check]'. Missing: {', '.join(missing)}"
+        )
 
 
 def compile_for(topology: str, options: str, program: bytes) -> Compiled:
@@ -89,27 +82,10 @@ def compile_for(topology: str, options: str, program: bytes) -> Compiled:
         program: A portable StableHLO artifact.
 
     Raises:
-        ValueError: The compiler is not installed.
+        ValueError: There is no such topology.
         TooLarge: The program does not fit.
         CompilerError: It refused the program.
     """
-    try:
-        found = _run(topology, options, program)
-    except CompilerError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        sizes = re.findall(r"[\d.]+[KMGT]\b", str(error))
-        raise TooLarge(" of ".join(sizes[:2])) from error
-    return Compiled(**{key: found[key] for key in Compiled.__dataclass_fields__})
-
-
-def _run(topology: str, options: str, program: bytes) -> dict[str, Any]:
-    missing = [name for name in ("jax", "libtpu") if util.find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            "--mode=tpu_check compiles with libtpu, through JAX: pip install "
-            f"'p5_keras[tpu_check]'. Missing: {', '.join(missing)}"
-        )
     with tempfile.TemporaryDirectory() as folder:
         source, result = (pathlib.Path(folder, name) for name in ("program", "result"))
         source.write_bytes(program)
@@ -125,22 +101,40 @@ def _run(topology: str, options: str, program: bytes) -> dict[str, Any]:
         if not result.exists():
             last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
             raise CompilerError(
-                f"the compiler ended with code {done.returncode}: {' '.join(last)}", []
+                f"the compiler ended with code {done.returncode}: {' '.join(last)}"
             )
         found = json.loads(result.read_text())
-    if "error" in found:
-        raise CompilerError(found["error"], found["operations"])
-    return dict(found)
+    if "unknown" in found:
+        raise ValueError(
+            "`tpu_topology` must be one that exists, such as v5e:2x2. "
+            f"Received: tpu_topology={topology!r} ({found['unknown']})"
+        )
+    if "error" not in found:
+        return Compiled(**found)
+    if "RESOURCE_EXHAUSTED" in found["error"]:
+        raise TooLarge
+    raise CompilerError(found["error"], found["operations"])
 
 
 def main(topology: str, options: str, source: str, result: str) -> None:
     """Compiles a file and writes what came of it, as JSON."""
+    from jax.experimental import topologies
+
     program, said = pathlib.Path(source).read_bytes(), Heard()
+    found: dict[str, Any]
     try:
-        found = compiled(topology, options, program, said)
+        keywords = {"chip_config_name": options} if options else {}
+        known = topologies.get_topology_desc(
+            platform="tpu", topology_name=topology, **keywords
+        )
     except Exception as error:
-        message = said.messages[0] if said.messages else str(error)
-        found = {"error": message, "operations": said.operations}
+        found = {"unknown": str(error).partition("\n")[0]}
+    else:
+        try:
+            found = compiled(known.devices[0], program, said)
+        except Exception as error:
+            message = said.messages[0] if said.messages else str(error)
+            found = {"error": message, "operations": said.operations}
     pathlib.Path(result).write_text(json.dumps(found))
 
 
@@ -159,24 +153,14 @@ class Heard:
         return True
 
 
-def compiled(
-    topology: str, options: str, program: bytes, said: Heard
-) -> dict[str, float]:
-    """Compiles an artifact; counts devices only if it is empty."""
+def compiled(device: Any, program: bytes, said: Heard) -> dict[str, float]:
+    """Compiles an artifact; returns the attributes of a `Compiled`."""
     # What is private in JAX is why its version is pinned.
     from jax._src.interpreters.mlir import make_ir_context
-    from jax.experimental import topologies
     from jaxlib import _jax, xla_client
     from jaxlib.mlir.dialects import stablehlo
 
-    keywords = {"chip_config_name": options} if options else {}
-    known = topologies.get_topology_desc(
-        platform="tpu", topology_name=topology, **keywords
-    )
-    count = {"devices": len(known.devices)}
-    if not program:
-        return count
-    device, context = known.devices[0], make_ir_context()
+    context = make_ir_context()
     with context, context.attach_diagnostic_handler(said):
         module = stablehlo.deserialize_portable_artifact(context, program)
         drop_copies(module)
@@ -188,7 +172,7 @@ def compiled(
     cost, memory = executable.cost_analysis(), executable.get_compiled_memory_stats()
     own = memory.output_size_in_bytes - memory.alias_size_in_bytes
     kept = memory.argument_size_in_bytes + own + memory.generated_code_size_in_bytes
-    return count | {
+    return {
         "flops": cost.get("flops", 0.0),
         "moved": cost.get("bytes accessed", 0.0),
         "memory": kept + memory.temp_size_in_bytes,
