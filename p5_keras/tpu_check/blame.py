@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from p5_keras.tpu_check.program import Refused, Step
+from p5_keras.tpu_check.compiler import Refused
+from p5_keras.tpu_check.program import Step
 
 PACKAGE = str(pathlib.Path(__file__).parents[1])
 LIBRARIES = (PACKAGE, str(pathlib.Path(tf.__file__).parents[1]), "<")

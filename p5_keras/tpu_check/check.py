@@ -1,20 +1,22 @@
 """Compiles what a model does on a TPU, and says what it would need there."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from p5_keras.tpu_check import compiler
 from p5_keras.tpu_check.blame import explain
 from p5_keras.tpu_check.chips import CHIPS, GIB, find
-from p5_keras.tpu_check.compiler import Compiled, CompilerError, TooLarge
-from p5_keras.tpu_check.program import Refused, Step, first_line, lower, steps
-from p5_keras.weighting.gradients import for_tpu
+from p5_keras.tpu_check.compiler import (
+    Compiled,
+    Refused,
+    check_installed,
+    compile_for,
+)
+from p5_keras.tpu_check.program import Step, lower, steps
 
-WIDTHS = (16, 11, 9, 9, 9, 10)
 #: Chips whose least times are shown.
 SHOWN = ("v4", "v5e", "v6e")
 
@@ -40,7 +42,7 @@ def run(
         ValueError: A step does not compile or does not fit; the message says which
             task is to blame. Or there is no such topology, or JAX or libtpu is missing.
     """
-    compiler.check_installed()
+    check_installed()
     chip, chips = find(topology)
     if model.distribute_strategy.num_replicas_in_sync > 1:
         raise ValueError(
@@ -95,35 +97,22 @@ def measure(model: Any, step: Step, topology: str, size: int) -> Compiled | None
     Raises:
         ValueError: It does not compile.
     """
-    options = find(topology)[0].options
-
-    def compiled(step: Step, whole: bool) -> Compiled | None:
-        with for_tpu():
-            program, graph = lower(model, step, size)
-        if not whole:
-            return None
-        try:
-            return compiler.compile_for(topology, options, program)
-        except TooLarge:
-            return None
-        except CompilerError as error:
-            raise Refused(first_line(error), error.operations, graph) from error
-
-    def fails(step: Step, whole: bool) -> bool:
-        try:
-            compiled(step, whole)
-        except Refused:
-            return True
-        return False
-
+    options, program = find(topology)[0].options, b""
     try:
-        return compiled(step, whole=True)
+        program, graph = lower(model, step, size)
+        return compile_for(topology, options, program, graph)
     except Refused as refused:
-        # Only what the compiler itself refused must be given to it again.
-        again = functools.partial(
-            fails, whole=isinstance(refused.__cause__, CompilerError)
-        )
-        raise ValueError(explain(model, step, refused, again)) from refused
+
+        def fails(other: Step) -> bool:
+            try:
+                part = lower(model, other, size)
+                if program:  # what the compiler itself refused
+                    compile_for(topology, options, *part)
+            except Refused:
+                return True
+            return False
+
+        raise ValueError(explain(model, step, refused, fails)) from refused
 
 
 def largest_batch(
@@ -182,6 +171,6 @@ def row(name: str, found: Compiled | None) -> str:
 
 def line(name: str, *cells: str) -> str:
     """Returns a line of the table, two spaces or more between its cells."""
-    widths: Sequence[int] = (*WIDTHS[1:], *[14] * len(SHOWN))
-    rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
-    return "  ".join([name.ljust(WIDTHS[0]), *rest])
+    widths = (11, 9, 9, 9, 9, *[14] * len(SHOWN))
+    cells = tuple(c.rjust(w) for c, w in zip(cells, widths, strict=False))
+    return "  ".join([name.ljust(15), *cells])

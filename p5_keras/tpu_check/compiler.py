@@ -35,7 +35,7 @@ class Compiled:
         moved: Bytes that its parts read and write.
         memory: Bytes of HBM: arguments, results that take no argument's place,
             temporaries and code.
-        temporaries: Those of the temporaries alone.
+        temporaries: Bytes of the temporaries alone.
         seconds: Time of compilation.
     """
 
@@ -46,21 +46,20 @@ class Compiled:
     seconds: float
 
 
-class CompilerError(Exception):
-    """The compiler refused a program.
+class Refused(Exception):
+    """A step cannot be compiled.
 
     Args:
-        message: What it says.
-        operations: Names of the operations that it speaks of.
+        reason: Why, as the end of "Received: ...".
+        operations: Names of the operations that are to blame, the first one first.
+        graph: Where they are, or `None` if the step could not even be traced.
     """
 
-    def __init__(self, message: str, operations: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.operations = list(operations)
-
-
-class TooLarge(Exception):
-    """A program needs more memory than the chip has."""
+    def __init__(
+        self, reason: str, operations: Sequence[str] = (), graph: Any = None
+    ) -> None:
+        super().__init__(reason)
+        self.reason, self.operations, self.graph = reason, list(operations), graph
 
 
 def check_installed() -> None:
@@ -73,18 +72,23 @@ def check_installed() -> None:
         )
 
 
-def compile_for(topology: str, options: str, program: bytes) -> Compiled:
+def compile_for(
+    topology: str, options: str, program: bytes, graph: Any
+) -> Compiled | None:
     """Compiles a program for one device of a topology.
 
     Args:
         topology: As "v5e:2x2".
         options: As `Chip.options`.
         program: A portable StableHLO artifact.
+        graph: The graph that it was made of.
+
+    Returns:
+        What the compiler says of it, or `None` if it does not fit into memory.
 
     Raises:
         ValueError: There is no such topology.
-        TooLarge: The program does not fit.
-        CompilerError: It refused the program.
+        Refused: It does not compile.
     """
     with tempfile.TemporaryDirectory() as folder:
         source, result = (pathlib.Path(folder, name) for name in ("program", "result"))
@@ -100,9 +104,7 @@ def compile_for(topology: str, options: str, program: bytes) -> Compiled:
         )
         if not result.exists():
             last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
-            raise CompilerError(
-                f"the compiler ended with code {done.returncode}: {' '.join(last)}"
-            )
+            raise Refused(f"exit code {done.returncode} of the compiler: {last}")
         found = json.loads(result.read_text())
     if "unknown" in found:
         raise ValueError(
@@ -112,63 +114,74 @@ def compile_for(topology: str, options: str, program: bytes) -> Compiled:
     if "error" not in found:
         return Compiled(**found)
     if "RESOURCE_EXHAUSTED" in found["error"]:
-        raise TooLarge
-    raise CompilerError(found["error"], found["operations"])
+        return None
+    raise Refused(first_line(found["error"]), found["operations"], graph)
+
+
+def first_line(error: Any) -> str:
+    """Returns the first line of an error that says something."""
+    return next((x.strip() for x in str(error).splitlines() if x.strip()), "")
 
 
 def main(topology: str, options: str, source: str, result: str) -> None:
     """Compiles a file and writes what came of it, as JSON."""
+    # What is private in JAX is why its version is pinned.
+    from jax._src.interpreters.mlir import make_ir_context
     from jax.experimental import topologies
+    from jaxlib.mlir.dialects import stablehlo
 
-    program, said = pathlib.Path(source).read_bytes(), Heard()
-    found: dict[str, Any]
+    messages: list[str] = []
+    operations: list[str] = []
+
+    def hear(diagnostic: Any) -> bool:
+        messages.append(diagnostic.message)
+        # The name that TensorFlow gave, and where TensorFlow's own code is.
+        operations.extend(re.findall(r'"([^"]+)"(?!:\d)', str(diagnostic.location)))
+        return True
+
+    found: dict[str, Any] = {}
     try:
         keywords = {"chip_config_name": options} if options else {}
-        known = topologies.get_topology_desc(
+        devices = topologies.get_topology_desc(
             platform="tpu", topology_name=topology, **keywords
-        )
+        ).devices
     except Exception as error:
-        found = {"unknown": str(error).partition("\n")[0]}
+        found["unknown"] = first_line(error)
     else:
+        context = make_ir_context()
         try:
-            found = compiled(known.devices[0], program, said)
+            with context, context.attach_diagnostic_handler(hear):
+                module = stablehlo.deserialize_portable_artifact(
+                    context, pathlib.Path(source).read_bytes()
+                )
+                found = compiled(devices[0], module)
         except Exception as error:
-            message = said.messages[0] if said.messages else str(error)
-            found = {"error": message, "operations": said.operations}
+            found = {"error": (messages or [str(error)])[0], "operations": operations}
     pathlib.Path(result).write_text(json.dumps(found))
 
 
-class Heard:
-    """What the parser complains of, and of which operations."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.operations: list[str] = []
-
-    def __call__(self, diagnostic: Any) -> bool:
-        """Takes a complaint; it is not to be printed as well."""
-        self.messages.append(diagnostic.message)
-        # The name that TensorFlow gave, and where TensorFlow's own code is.
-        self.operations += re.findall(r'"([^"]+)"(?!:\d)', str(diagnostic.location))
-        return True
-
-
-def compiled(device: Any, program: bytes, said: Heard) -> dict[str, float]:
-    """Compiles an artifact; returns the attributes of a `Compiled`."""
-    # What is private in JAX is why its version is pinned.
-    from jax._src.interpreters.mlir import make_ir_context
+def compiled(device: Any, module: Any) -> dict[str, Any]:
+    """Compiles a parsed program; returns the attributes of a `Compiled`."""
     from jaxlib import _jax, xla_client
-    from jaxlib.mlir.dialects import stablehlo
+    from jaxlib.mlir import ir
 
-    context = make_ir_context()
-    with context, context.attach_diagnostic_handler(said):
-        module = stablehlo.deserialize_portable_artifact(context, program)
-        drop_copies(module)
-        start = time.perf_counter()
-        executable = device.client.compile(
-            module, _jax.DeviceList((device,)), xla_client.CompileOptions()
-        )
-        seconds = time.perf_counter() - start
+    copies: list[Any] = []
+
+    def see(operation: Any) -> Any:
+        if operation.name == "mhlo.copy":
+            copies.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    # TensorFlow copies variables, which JAX's pipeline does not know.
+    module.operation.walk(see)
+    for operation in copies:
+        operation.results[0].replace_all_uses_with(operation.operands[0])
+        operation.erase()
+    start = time.perf_counter()
+    executable = device.client.compile(
+        module, _jax.DeviceList((device,)), xla_client.CompileOptions()
+    )
+    seconds = time.perf_counter() - start
     cost, memory = executable.cost_analysis(), executable.get_compiled_memory_stats()
     own = memory.output_size_in_bytes - memory.alias_size_in_bytes
     kept = memory.argument_size_in_bytes + own + memory.generated_code_size_in_bytes
@@ -179,27 +192,6 @@ def compiled(device: Any, program: bytes, said: Heard) -> dict[str, float]:
         "temporaries": memory.temp_size_in_bytes,
         "seconds": seconds,
     }
-
-
-def drop_copies(module: Any) -> None:
-    """Takes out TensorFlow's copies of variables, which JAX's pipeline does not know.
-
-    Args:
-        module: The parsed program; changed in place.
-    """
-    from jaxlib.mlir import ir
-
-    copies: list[Any] = []
-
-    def see(operation: Any) -> Any:
-        if operation.name == "mhlo.copy":
-            copies.append(operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(see)
-    for operation in copies:
-        operation.results[0].replace_all_uses_with(operation.operands[0])
-        operation.erase()
 
 
 if __name__ == "__main__":

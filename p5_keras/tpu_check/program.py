@@ -1,12 +1,14 @@
 """What a model does with a batch, as a program for a TPU compiler."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
+
+from p5_keras.tpu_check.compiler import Refused, first_line
+from p5_keras.weighting.gradients import for_tpu
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,6 @@ class Step:
     name: str
     function: Callable[[Any], Any]
     spec: Any
-
-
-class Refused(Exception):
-    """A step cannot be compiled.
-
-    Args:
-        reason: Why, as the end of "Received: ...".
-        operations: Names of the operations that are to blame, the first one first.
-        graph: Where they are, or `None` if the step could not even be traced.
-    """
-
-    def __init__(
-        self, reason: str, operations: Sequence[str] = (), graph: Any = None
-    ) -> None:
-        super().__init__(reason)
-        self.reason, self.operations, self.graph = reason, list(operations), graph
 
 
 def steps(model: Any, training: Any, evaluation: Any) -> Iterator[Step]:
@@ -75,17 +61,23 @@ def of_size(spec: Any, size: int) -> Any:
         ValueError: The examples are not all of one size.
     """
 
-    def sized(path: tuple[Any, ...], part: tf.TensorSpec) -> tf.TensorSpec:
+    def sized(part: tf.TensorSpec, whose: str = "inputs") -> tf.TensorSpec:
         shape = part.shape[1:]
         if not shape.is_fully_defined():
-            whose = f"labels of task {path[1]!r}" if path[0] else "inputs"
             raise ValueError(
                 "Every example must have the same shape, which a TPU compiles for. "
                 f"Received: {whose} of shape {tuple(shape)}"
             )
         return tf.TensorSpec([size, *shape], part.dtype)
 
-    return keras.tree.map_structure_with_path(sized, spec)
+    x, *labels = spec
+    return (
+        tf.nest.map_structure(sized, x),
+        *(
+            {t: sized(part, f"labels of task {t!r}") for t, part in parts.items()}
+            for parts in labels
+        ),
+    )
 
 
 def lower(model: Any, step: Step, size: int) -> tuple[bytes, tf.Graph]:
@@ -111,11 +103,12 @@ def lower(model: Any, step: Step, size: int) -> tuple[bytes, tf.Graph]:
         return tf.nest.flatten(step.function(tf.nest.pack_sequence_as(spec, tensors)))
 
     try:
-        # The variables of optimizer and metrics, which no step may make.
-        model._symbolic_build(data_batch=spec)
-        graph = run.get_concrete_function(*flat).graph
+        with for_tpu():
+            # The variables of optimizer and metrics, which no step may make.
+            model._symbolic_build(data_batch=spec)
+            graph = run.get_concrete_function(*flat).graph
     except Exception as error:
-        raise Refused(f"{type(error).__name__}: {first_line(error)}") from error
+        raise Refused(f"{first_line(error)} ({type(error).__name__})") from error
     to_ir = run.experimental_get_compiler_ir(*flat)
     try:
         text = to_ir(stage="stablehlo", platform_name="CPU")
@@ -155,8 +148,3 @@ def data_dependent(text: str) -> list[str]:
         return next(filter(None, map(name, inner)), "")
 
     return [n for n in map(name, found) if n]
-
-
-def first_line(error: Any) -> str:
-    """Returns the first line of an error that says something."""
-    return next((x.strip() for x in str(error).splitlines() if x.strip()), "")
