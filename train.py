@@ -17,8 +17,7 @@ flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a n
 flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
 flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
 flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<name>.")
-MODES = ["train", "compare", "eval", "predict", "export", "summary"]
-flags.DEFINE_enum("mode", "train", MODES, "What to do.")
+flags.DEFINE_enum("mode", "train", p5.plan.MODES, "What to do.")
 flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
 flags.DEFINE_string("data_dir", None, "Folder with a local copy of the data.")
 flags.DEFINE_integer("batch_size", None, "Global batch size.")
@@ -30,6 +29,7 @@ flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none."
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
 flags.DEFINE_string("strategy", "auto", "none, mirrored, multiworker or tpu.")
 flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
+flags.DEFINE_string("tpu_topology", "v5e:2x2", "TPU for --mode=tpu_check.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    training = FLAGS.mode in ("train", "compare", "summary")
+    training = FLAGS.mode in p5.plan.NEW_MODES
     devices = {"train": FLAGS.strategy, "compare": "cpu"}  # it leaves GPUs to its runs
     strategy = p5.strategy.get(devices.get(FLAGS.mode, "none"), FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
@@ -59,17 +59,14 @@ def main(argv: list[str]) -> None:
 
 def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
-    model = plan.workdir.best_model()
+    model, size = plan.workdir.best_model(), plan.config.batch_size
     if split := {"eval": "test", "export": "validation"}.get(FLAGS.mode):
         source = plan.recipe.data(plan.config, model.tasks, split)
-        batches = p5.data.evaluation(source, model.tasks, plan.config.batch_size)
+        batches = p5.data.evaluation(source, model.tasks, size)
     if FLAGS.mode == "eval":
-        for key, value in model.evaluate(batches, return_dict=True, verbose=0).items():
-            print(f"{key:32s} {value:.4f}")
+        p5.results.show(model, batches, p5.data.by_source(source, model.tasks, size))
     elif FLAGS.mode == "export":
         p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)
-    elif FLAGS.input is None:
-        raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     else:
         out = plan.workdir / "predictions"
         done, skipped = p5.predict_folder(model, FLAGS.input, out)
@@ -93,39 +90,36 @@ def train(plan, strategy) -> None:
         sources = [source.first(2 * batch_size) for source in sources]
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
     if FLAGS.mode == "compare":
-        p5.compare.run(workdir, plan.decided, tasks, steps, p5.compare.options(FLAGS))
-        return
+        options = p5.compare.options(FLAGS)
+        return p5.compare.run(workdir, plan.decided, tasks, steps, options)
     labels, val, test = p5.data.prepare(sources, tasks, batch_size)
+    batches = functools.partial(
+        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
+    )
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
         model = recipe.model(config, tasks)
-        optimizer = getattr(recipe, "optimizer", p5.recipe.default_optimizer)
         model.compile(
-            optimizer(config, config.epochs * steps),
+            recipe.optimizer(config, config.epochs * steps),
             weighting=config.weighting,
             steps_per_execution=FLAGS.steps_per_execution,
             jit_compile="auto" if FLAGS.jit is None else FLAGS.jit,
             run_eagerly=FLAGS.debug,
         )
     if FLAGS.mode == "summary":
-        p5.cost.summary(model)
-        return
+        return p5.cost.summary(model)
+    if FLAGS.mode == "tpu_check":
+        return p5.tpu_check.run(model, batches(0), val, FLAGS.tpu_topology)
 
     # Training: every epoch is scored against a predictor that never sees an input.
     priors = p5.evaluation.priors(tasks, labels)
-    trivial = p5.evaluation.trivial_metrics(tasks, val, priors)
-    score = functools.partial(p5.evaluation.skill, tasks, trivial=trivial)
+    score = p5.evaluation.scorer(tasks, val, priors)
     checkpoints = p5.Checkpoints(
         workdir, score, config.patience, config.save_seconds, config.on_nan
     )
-    batches = functools.partial(
-        p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
-    )
-    callbacks = [p5.TaskStopping(config.task_patience, checkpoints=checkpoints)]
-    if workdir.writes:
-        board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
-        callbacks = [p5.EpochTable(tasks, config.epochs), board, *callbacks]
+    board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+    shown = [p5.EpochTable(tasks, config.epochs), board] if workdir.writes else []
     p5.weighting.print_cost(model, batches(0))
     checkpoints.fit(
         model,
@@ -133,7 +127,7 @@ def train(plan, strategy) -> None:
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=p5.data.evaluation(sources[1], tasks, batch_size, shard),
-        callbacks=callbacks,
+        callbacks=[*shown, p5.TaskStopping(config.task_patience, 0.0, checkpoints)],
         verbose=0,
     )
     if not workdir.writes:
@@ -141,10 +135,8 @@ def train(plan, strategy) -> None:
 
     # Results: the best epoch by validation, measured once on the test split.
     p5.export.write(workdir.best_model(), workdir.path, FLAGS.export, val)
-    parts = p5.data.by_source(sources[2], tasks, batch_size)
-    results = p5.results.finish(
-        workdir, checkpoints.progress, plan.decided, val, test, priors, parts
-    )
+    progress = checkpoints.progress
+    results = p5.results.finish(plan, progress, val, test, priors, sources[2])
     print(p5.report.leaderboard(results))
     print(f"Report: {workdir / 'report.html'}")
 

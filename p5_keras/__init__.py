@@ -32,6 +32,7 @@ from p5_keras import (
     sharing,
     strategy,
     tasks,
+    tpu_check,
     trunks,
     weighting,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "sharing",
     "strategy",
     "tasks",
+    "tpu_check",
     "trunks",
     "weighting",
 ]

@@ -1,7 +1,8 @@
 """How good a model is, beside a trivial predictor that never sees an input."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,14 @@ def skill(tasks: Sequence[Task], logs: Logs, trivial: Logs) -> float:
         if math.isfinite(value):
             skills.append(value)
     return float(np.mean(skills)) if skills else math.nan
+
+
+def scorer(
+    tasks: Sequence[Task], dataset: tf.data.Dataset, priors: dict[str, np.ndarray]
+) -> Callable[[Logs], float]:
+    """Returns `skill` of logs on a dataset, on which the trivial predictor is known."""
+    trivial = trivial_metrics(tasks, dataset, priors)
+    return functools.partial(skill, tasks, trivial=trivial)
 
 
 def assess(

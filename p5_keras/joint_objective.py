@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from p5_keras import objective
@@ -72,10 +73,10 @@ class JointObjective:
             α. Only tasks that have a loss count.
         """
         weights = sample_weight or {}
-        terms = {
-            name: loss.terms(y[name], y_pred[name], weights.get(name))
-            for name, loss in self._task_losses.items()
-        }
+        terms = {}
+        for name, loss in self._task_losses.items():
+            with tf.name_scope(f"{name}_loss"):  # says whose an operation is
+                terms[name] = loss.terms(y[name], y_pred[name], weights.get(name))
         alpha = [ops.cast(self._alpha[name], "float32") for name in terms]
         whole = replica_sum(ops.stack([below for _, below in terms.values()]))
         # A list: a stack would send gradients of zeros into the other tasks' heads.

@@ -13,6 +13,10 @@ from p5_keras.task import Task
 from p5_keras.values import unknown
 from p5_keras.workdir import Workdir
 
+#: Modes that start from a recipe, and modes that start from what a workdir holds.
+NEW_MODES = ("train", "compare", "summary", "tpu_check")
+MODES = (*NEW_MODES, "eval", "predict", "export")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -61,13 +65,13 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         ValueError: The recipe or a setting is wrong, or the recipe has no use for
             `dataset`.
     """
+    if flags["mode"] == "predict" and flags["input"] is None:
+        raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
-    compares = flags["mode"] == "compare"
-    if compares and not flags["workdir"]:
+    if flags["mode"] == "compare" and not flags["workdir"]:
         folder += "_compared"
-    new = compares or flags["mode"] in ("train", "summary")
-    workdir = Workdir(folder, writes)
+    workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}
     if not flags["recipe"]:
         name = before.get("recipe", name)

@@ -101,6 +101,8 @@ def load(name: str) -> Any:
             f"A recipe must define {', '.join(needed)}. Missing: {missing}; "
             f"received: recipe={name!r}"
         )
+    if not hasattr(module, "optimizer"):
+        vars(module)["optimizer"] = default_optimizer
     return module
 
 

@@ -11,36 +11,57 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras import cost, evaluation, report
+from p5_keras.data import Source, by_source
 from p5_keras.model import MultiTaskModel
+from p5_keras.plan import Plan
 from p5_keras.state_files import Progress
-from p5_keras.workdir import Workdir, versions
+from p5_keras.workdir import versions
 
 Json = dict[str, Any]
 
 
+def show(
+    model: MultiTaskModel,
+    dataset: tf.data.Dataset,
+    parts: Mapping[str, tf.data.Dataset],
+) -> None:
+    """Prints all metrics on a dataset, and by source for a mixture of several.
+
+    Args:
+        model: A trained model.
+        dataset: Batches `(x, y, sample_weight)`.
+        parts: Those of each source, as `data.by_source` makes them.
+    """
+    for key, value in model.evaluate(dataset, return_dict=True, verbose=0).items():
+        print(f"{key:32s} {value:.4f}")
+    for source, by_task in evaluation.by_source(model, parts).items():
+        for task, metrics in by_task.items():
+            for name, value in metrics.items():
+                print(f"{source}: {f'{task}_{name}':32s} {value:.4f}")
+
+
 def finish(
-    workdir: Workdir,
+    plan: Plan,
     progress: Progress,
-    decided: Json,
     val: tf.data.Dataset,
     test: tf.data.Dataset,
     priors: dict[str, np.ndarray],
-    parts: Mapping[str, tf.data.Dataset] | None = None,
+    source: Source,
 ) -> Json:
     """Evaluates the best epoch; writes `results.json`, `scores.npz`, `report.html`.
 
     Args:
-        workdir: Folder of the run.
+        plan: The plan of the run.
         progress: How training went.
-        decided: All that was decided, by name.
         val: Validation batches.
         test: Test batches; nothing else measures on them.
         priors: Raw outputs of the trivial predictor.
-        parts: Test batches by source, for a mixture of several.
+        source: The test examples; a mixture is measured by source as well.
 
     Returns:
         What `results.json` holds.
     """
+    workdir, decided = plan.workdir, plan.decided
     model = workdir.best_model()
     on_val = model.evaluate(val, return_dict=True, verbose=0)
     on_test = model.evaluate(test, return_dict=True, verbose=0)
@@ -57,7 +78,7 @@ def finish(
         "val_skill": progress.best,
     }
     found = results(model, decided, on_val, on_test, trivial, scores, train)
-    if parts:
+    if parts := by_source(source, list(model.tasks), plan.config.batch_size):
         found["sources"] = evaluation.by_source(model, parts)
     report.write(
         workdir / "report.html",

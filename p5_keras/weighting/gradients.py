@@ -1,6 +1,8 @@
 """The tasks' gradients, their Gram matrix, and the update that weights make of them."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +13,7 @@ from p5_keras.losses.base import replica_sum
 
 Tensor = Any
 Weigh = Callable[[Tensor], Tensor]
+_tpu_to_come = contextvars.ContextVar("tpu_to_come", default=False)
 
 
 @dataclass
@@ -177,7 +180,18 @@ def gram(stacks: Sequence[Tensor], scale: Tensor, reduce: bool = False) -> Tenso
 
 def solves_in_double() -> bool:
     """Whether the devices have double precision; a TPU has not."""
-    return "TPU" not in type(tf.distribute.get_strategy()).__name__
+    strategy = type(tf.distribute.get_strategy()).__name__
+    return "TPU" not in strategy and not _tpu_to_come.get()
+
+
+@contextlib.contextmanager
+def for_tpu() -> Iterator[None]:
+    """What is traced inside is for a TPU, though none is there."""
+    token = _tpu_to_come.set(True)
+    try:
+        yield
+    finally:
+        _tpu_to_come.reset(token)
 
 
 def combine(weights: Tensor, stack: Tensor) -> Tensor:
