@@ -6,8 +6,12 @@ the joint objective with λ and γ.
 Data: three breeds of the Oxford-IIIT Pets (Parkhi et al., Cats and Dogs, CVPR 2012).
 Command: `python train.py --recipe=p5_resnet50`, with `--data_dir=FOLDER` for a local
 copy in the official layout, and `--set trunk.weights=imagenet` where the weights can be
-downloaded.
-No results yet: it has not been trained to the end from random weights.
+downloaded. From random weights, on 89 test pictures, mean ± standard deviation over
+seeds 0 to 2: breed accuracy 0.566 ± 0.013 (trivial 0.326), head mAP@0.5 0.117 ± 0.025
+(0.051); every paired difference has its 95 % interval above 0. About 19 minutes of CPU
+time; see docs/results.md.
+Changed: from random weights a learning rate of 0.02, with a warm-up, a cosine decay and
+clipped gradients; with published weights the stated 0.001 is the start.
 """
 
 import dataclasses

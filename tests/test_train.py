@@ -69,6 +69,7 @@ def assert_complete(workdir):
         "logs",
         "report.html",
         "results.json",
+        "scores.npz",
     }
     for part in (
         "checkpoints/best.keras",
