@@ -211,7 +211,7 @@ def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
         (["--recipe", TINY, "--strategy=ps"], "Use strategy='multiworker'"),
         (["--recipe", TINY, "--strategy=multiworker"], "-m p5_keras.supervise"),
         (["--recipe", TINY, "--mode=eval"], "must hold a trained model"),
-        (["--recipe", TINY, "--mode=predict"], "must hold a trained model"),
+        (["--recipe", TINY, "--mode=predict"], "needs --input=FOLDER"),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else "",
 )
