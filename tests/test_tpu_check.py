@@ -171,6 +171,16 @@ def test_the_largest_batch(size):
     assert set(at) <= set(tried) and len(at) == 2
 
 
+def test_the_largest_batch_of_a_model_that_fills_little_at_first():
+    def measured(size):  # temporaries beyond 10 examples are in HBM
+        return compiler.Compiled(1, 1, 10 + max(0, size - 10), 0)
+
+    assert check.largest_batch(1, measured(1), 10_000, measured) == (
+        10_000,
+        [250, 2500],
+    )
+
+
 def test_no_batch_fits():
     assert check.largest_batch(8, None, 1000, lambda size: None) == (0, [])
 
