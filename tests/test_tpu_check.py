@@ -164,11 +164,21 @@ def test_the_largest_batch(size):
     def measured(size):  # 100 bytes, and 3 an example
         tried.append(size)
         fits = 100 + 3 * size <= 1000
-        return compiler.Compiled(1, 1, 100 + 3 * size, 3 * size, 0) if fits else None
+        return compiler.Compiled(1, 1, 100 + 3 * size, 0) if fits else None
 
     most, at = check.largest_batch(size, measured(size), 1000, measured)
     assert most == 300
     assert set(at) <= set(tried) and len(at) == 2
+
+
+def test_the_largest_batch_of_a_model_that_fills_little_at_first():
+    def measured(size):  # temporaries beyond 10 examples are in HBM
+        return compiler.Compiled(1, 1, 10 + max(0, size - 10), 0)
+
+    assert check.largest_batch(1, measured(1), 10_000, measured) == (
+        10_000,
+        [250, 2500],
+    )
 
 
 def test_no_batch_fits():
@@ -225,7 +235,7 @@ def test_a_topology_that_does_not_exist():
 
 
 def test_a_row_of_the_table():
-    found = compiler.Compiled(2e9, 1e9, chips.GIB, 1.0, 3.0)
+    found = compiler.Compiled(2e9, 1e9, chips.GIB, 3.0)
     row = check.row("training step", found)
     assert row.split()[2:8] == ["3", "s", "2", "1", "2", "1.000"]
     assert row.endswith("1.22 memory    0.611 memory")  # 1 GB at 819, 1638 GB/s

@@ -123,9 +123,10 @@ def largest_batch(
 ) -> tuple[int, list[int]]:
     """Estimates the largest batch from the memory that two others need.
 
-    Memory grows with the batch in a line, save for small ones, which fill up to the
-    chip's tiles. So the second batch is about half as large as would fit if all
-    temporaries grew from the first in proportion.
+    Memory grows with the batch in a line, save for small ones, whose temporaries stay
+    within the chip's own. So the second batch is as large as would fill a quarter if
+    all that the first needs grew with it, and is the first of two others if it fills
+    far less.
 
     Args:
         size: A batch size, for one chip.
@@ -141,16 +142,17 @@ def largest_batch(
         if size == 0:
             return 0, []
         first = measured(size)
-    room = limit - (first.memory - first.temporaries)
-    other = max(int(size * room / max(first.temporaries, 1) / 2), size + 1)
-    while (second := measured(other)) is None:
-        other = (size + other) // 2
-        if other == size:
-            return size, [size]
+    while True:
+        other = max(int(size * limit / first.memory / 4), size + 1)
+        while (second := measured(other)) is None:
+            other = (size + other) // 2
+            if other == size:
+                return size, [size]
+        if second.memory > limit / 16:
+            break
+        size, first = other, second
     growth = (second.memory - first.memory) / (other - size)
-    if growth <= 0:
-        return other, [size, other]
-    return other + max(int((limit - second.memory) / growth), 0), [size, other]
+    return other + int((limit - second.memory) / max(growth, 1)), [size, other]
 
 
 def row(name: str, found: Compiled | None) -> str:

@@ -35,14 +35,12 @@ class Compiled:
         moved: Bytes that its parts read and write.
         memory: Bytes of HBM: arguments, results that take no argument's place,
             temporaries and code.
-        temporaries: Bytes of the temporaries alone.
         seconds: Time of compilation.
     """
 
     flops: float
     moved: float
     memory: float
-    temporaries: float
     seconds: float
 
 
@@ -189,7 +187,6 @@ def compiled(device: Any, module: Any) -> dict[str, Any]:
         "flops": cost.get("flops", 0.0),
         "moved": cost.get("bytes accessed", 0.0),
         "memory": kept + memory.temp_size_in_bytes,
-        "temporaries": memory.temp_size_in_bytes,
         "seconds": seconds,
     }
 
