@@ -212,6 +212,7 @@ def _bars(found: Json) -> Any:
             axes.errorbar(d["mean"], i, xerr=ends, fmt="o", ms=4, lw=1.5, color=color)
         axes.axvline(0, color="#e7e5e4", lw=1, zorder=0)
         axes.set_title(task, fontsize=8.5, parse_math=False)
+        axes.locator_params(axis="x", nbins=4)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
@@ -220,12 +221,12 @@ def _bars(found: Json) -> Any:
 
 
 def _cost(found: Json) -> Any:
-    """Draws Δm over the operations of a forward pass."""
+    """Draws Δm over the time of training."""
     points = {
-        arm: (entry["flops"] / 1e6, entry["delta_m"]["tasks"])
+        arm: (entry["seconds"], entry["delta_m"]["tasks"])
         for arm, entry in found["arms"].items()
     }
-    return _scatter(points, "MFLOP of a forward pass", "Δm over tasks, %")
+    return _scatter(points, "training of all models, s", "Δm over tasks, %")
 
 
 def _two(found: Json) -> str:
