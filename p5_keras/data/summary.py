@@ -35,7 +35,7 @@ def describe(
 
     Args:
         data: The data set.
-        tasks: Its tasks.
+        tasks: Its tasks, or some of them.
         image_size: Height and width of the model input, for pictures.
         augment: Random changes of the training examples.
     """
@@ -44,6 +44,8 @@ def describe(
     kinds = {task.name: task.kind for task in tasks}
     fields: Json = {}
     for name, field in records.fields.items():
+        if name not in kinds:  # not to be trained
+            continue
         there = labelled(field, records.columns[name])
         fields[name] = {
             "kind": kinds[name],
