@@ -147,3 +147,9 @@ def test_a_table_names_its_inputs():
     found = summary.describe(data, infer.make_tasks(records))
     assert found["input"] == [2]
     assert "  2 numbers as input: age, height\n" in summary.text(found)
+
+
+def test_some_of_the_tasks():
+    data = pets()
+    tasks = [t for t in infer.make_tasks(data.records) if t.name in ("kilos", "head")]
+    assert list(summary.describe(data, tasks, (48, 64))["tasks"]) == ["kilos", "head"]
