@@ -1,6 +1,6 @@
 """The figure of MMoE's paper: experts under gates against a shared bottom.
 
-    python benchmarks/mmoe_figure.py [--seeds=40] [--steps=1500] \
+    python benchmarks/mmoe_figure.py [--seeds=100] [--steps=1500] \
         [--plot=docs/figures/mmoe.svg]
 
 `models/synthetic_mmoe.py` at three correlations of its two tasks. A seed is a problem
@@ -259,7 +259,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("seeds", 40, "Seeds of each model and correlation.")
+    flags.DEFINE_integer("seeds", 100, "Seeds of each model and correlation.")
     flags.DEFINE_integer("steps", 1500, "Training steps of each run.")
     flags.DEFINE_string("out", "runs/mmoe_figure.jsonl", "File of results.")
     flags.DEFINE_string("plot", "runs/mmoe_figure.svg", "The figure.")
