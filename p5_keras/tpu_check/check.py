@@ -54,7 +54,7 @@ def run(
     if batch % chips:
         raise ValueError(
             "`batch_size` is global and must be a multiple of the number of chips. "
-            f"Received: batch_size={batch} for {chips} chips"
+            f"Received: batch_size={batch} for the {chips} of tpu_topology={topology!r}"
         )
     size = batch // chips
     print(
