@@ -173,7 +173,9 @@ def verdicts(arms: Json) -> Iterable[str]:
             f"{cost}"
         )
     elif wins:
-        yield f"Sharing helps {wins} of {len(joint)} tasks, and harms none. {cost}"
+        yield (
+            f"Sharing helps {wins} of {len(joint)} tasks, and no harm is shown. {cost}"
+        )
     else:
         yield f"No difference is found between sharing and not sharing. {cost}"
     for arm, entry in arms.items():
@@ -187,7 +189,7 @@ def verdicts(arms: Json) -> Iterable[str]:
             if sign in signs.values()
         ]
         found = " and ".join(parts) or "no difference found on any task"
-        yield f"{arm} against the plain sum of the losses: {found}."
+        yield f"{arm} against the sum of the losses: {found}."
 
 
 def _about(task: str, arm: str, other: str, d: Json) -> str:

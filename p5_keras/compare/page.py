@@ -134,7 +134,7 @@ def _cells(found: Json, entry: Json, sign: str) -> list[str]:
     costs = [
         f"{entry['rank']:.1f}",
         f"{entry['parameters']:,}",
-        f"{entry['flops'] / 1e6:,.1f}",
+        f"{entry['flops'] / 1e6:,.4g}",
         f"{entry['seconds']:,.0f}",
     ]
     return [*tasks, *gains, *costs]

@@ -68,7 +68,10 @@ def test_numbers_by_arm(tmp_path):
 @pytest.mark.parametrize(
     ("joint", "says"),
     [
-        ({"kind": 0.1, "size": 0.0}, "Sharing helps 1 of 2 tasks, and harms none."),
+        (
+            {"kind": 0.1, "size": 0.0},
+            "Sharing helps 1 of 2 tasks, and no harm is shown.",
+        ),
         ({"kind": 0.1, "size": -0.1}, "Sharing helps 1 and harms 1 of 2 tasks."),
         ({"kind": 0.0, "size": -0.1}, "Sharing harms 1 of 2 tasks, and no gain"),
         ({"kind": 0.0, "size": 0.0}, "No difference is found between sharing and not"),
@@ -90,7 +93,7 @@ def test_an_arm_that_does_not_lose_is_named(tmp_path):
     words = gathered(tmp_path, joint, other)["verdicts"]
     assert "size: no loss is shown with NashMTL." in words
     assert words[-1] == (
-        "NashMTL against the plain sum of the losses: better on size and worse on kind."
+        "NashMTL against the sum of the losses: better on size and worse on kind."
     )
 
 
