@@ -8,7 +8,7 @@ towers of 8 units, Adam. Not said there and chosen here: c = 1, m = 4, α_i = β
 Data: made by the formula, nothing is read.
 Command: `python train.py --recipe=synthetic_mmoe --set correlation=0.5`; the shared
 bottom with `--sharing=Hard --set trunk.units=113,`.
-Mean squared error on test after 1500 steps, mean ± standard deviation over 100 problems,
+Mean squared error on test after 1500 steps, mean ± standard deviation over 100 seeds,
 at correlations 1, 0.9 and 0.5: shared bottom 0.174 ± 0.031, 0.183 ± 0.030 and 0.186 ±
 0.030, MMoE 0.126 ± 0.034, 0.122 ± 0.026 and 0.125 ± 0.040. The difference grows as the
 correlation falls; see docs/sharing.md.
