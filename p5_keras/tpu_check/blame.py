@@ -80,10 +80,14 @@ def alone(model: Any, step: Step, name: str) -> Step:
             value = loss and loss(labels, output, weight)
         for metric in metrics:
             metric.update_state(labels, output, weight)
-        if not training or loss is None:
-            return [output, [metric.result() for metric in metrics]]
-        found = tape.gradient(value, [v.value for v in part.trainable_variables])
-        return [g for g in found if g is not None], [m.result() for m in metrics]
+        found = []
+        if training and loss is not None:
+            found = tape.gradient(value, [v.value for v in part.trainable_variables])
+        return (
+            output,
+            [g for g in found if g is not None],
+            [m.result() for m in metrics],
+        )
 
     return Step(f"{step.name} of {name}", function, step.spec)
 

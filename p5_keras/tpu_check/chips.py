@@ -29,14 +29,11 @@ class Chip:
     options: str = ""
 
     def seconds(self, flops: float, moved: float) -> tuple[float, str]:
-        """Returns the least time that a program can take, and what bounds it.
+        """Returns the least seconds of a program; "compute" or "memory" bounds it.
 
         Args:
             flops: Its operations.
             moved: The bytes that it reads and writes.
-
-        Returns:
-            Seconds, and "compute" or "memory".
 
         Reference:
             Williams et al., Roofline, Communications of the ACM 52 (2009).

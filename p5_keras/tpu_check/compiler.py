@@ -113,7 +113,7 @@ def compile_for(
         return Compiled(**found)
     if "RESOURCE_EXHAUSTED" in found["error"]:
         return None
-    raise Refused(first_line(found["error"]), found["operations"], graph)
+    raise Refused(found["error"], found["operations"], graph)
 
 
 def first_line(error: Any) -> str:
@@ -137,24 +137,20 @@ def main(topology: str, options: str, source: str, result: str) -> None:
         operations.extend(re.findall(r'"([^"]+)"(?!:\d)', str(diagnostic.location)))
         return True
 
-    found: dict[str, Any] = {}
+    failed, keywords = "unknown", {"chip_config_name": options} if options else {}
     try:
-        keywords = {"chip_config_name": options} if options else {}
         devices = topologies.get_topology_desc(
             platform="tpu", topology_name=topology, **keywords
         ).devices
+        failed, context = "error", make_ir_context()
+        with context, context.attach_diagnostic_handler(hear):
+            module = stablehlo.deserialize_portable_artifact(
+                context, pathlib.Path(source).read_bytes()
+            )
+            found = compiled(devices[0], module)
     except Exception as error:
-        found["unknown"] = first_line(error)
-    else:
-        context = make_ir_context()
-        try:
-            with context, context.attach_diagnostic_handler(hear):
-                module = stablehlo.deserialize_portable_artifact(
-                    context, pathlib.Path(source).read_bytes()
-                )
-                found = compiled(devices[0], module)
-        except Exception as error:
-            found = {"error": (messages or [str(error)])[0], "operations": operations}
+        message = (messages or [str(error)])[0]
+        found = {failed: first_line(message), "operations": operations}
     pathlib.Path(result).write_text(json.dumps(found))
 
 

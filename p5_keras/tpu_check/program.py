@@ -1,5 +1,6 @@
 """What a model does with a batch, as a program for a TPU compiler."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,18 +36,15 @@ def steps(model: Any, training: Any, evaluation: Any) -> Iterator[Step]:
         evaluation: That of its batches to evaluate on.
     """
 
-    def scheduled(solves: bool) -> Callable[[Any], Any]:
-        def step(data: Any) -> Any:
-            model.engine.solves = solves
-            return model.train_step(data)
-
-        return step
+    def scheduled(solves: bool, data: Any) -> Any:
+        model.engine.solves = solves
+        return model.train_step(data)
 
     if model.engine is None or model.engine.update_every == 1:
         yield Step("training step", model.train_step, training)
     else:
-        yield Step("step that solves", scheduled(True), training)
-        yield Step("step that keeps", scheduled(False), training)
+        yield Step("step that solves", functools.partial(scheduled, True), training)
+        yield Step("step that keeps", functools.partial(scheduled, False), training)
     yield Step("evaluation step", model.test_step, evaluation)
 
 
