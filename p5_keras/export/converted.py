@@ -4,14 +4,14 @@ import contextlib
 import logging
 import os
 import pathlib
-import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.export.int8 import quantized
 from p5_keras.export.signatures import saved_model
 from p5_keras.model import MultiTaskModel
 
@@ -37,7 +37,7 @@ def litert(
         model: The model.
         path: The file.
         quantize: "none"; "dynamic" for weights in 8 bits; "int8" for the network's
-            values too, but not for those of decoding.
+            values too, up to each head's last layer that has weights.
         images: Batches of inputs, `(batch, height, width, channels)`, to calibrate
             "int8" with; some hundreds of examples of the training or validation split.
 
@@ -62,43 +62,15 @@ def litert(
                 count += 1
 
     with _folder(model) as folder, _quiet():
-        made = _converter(folder)
-        if quantize != "none":
-            made.optimizations = [tf.lite.Optimize.DEFAULT]
+        keys = ["serving_default"]
+        made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)
         if quantize == "int8":
-            names = _decoding(_converter(folder).convert(), model.name)
-            content = _calibrated(made, examples, names)
+            content = quantized(made, examples)
         else:
+            if quantize == "dynamic":
+                made.optimizations = [tf.lite.Optimize.DEFAULT]
             content = made.convert()
     _write(path, content)
-
-
-def _converter(folder: str) -> Any:
-    keys = ["serving_default"]
-    return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)
-
-
-def _decoding(content: bytes, model: str) -> list[str]:
-    """Names the values that are not the network's own but of decoding its outputs."""
-    network = re.compile(rf"(^|;){re.escape(model)}(_\d+)?/")
-    details = tf.lite.Interpreter(model_content=content).get_tensor_details()
-    return [d["name"] for d in details if not network.search(d["name"])]
-
-
-def _calibrated(
-    made: Any, examples: Callable[[], Iterator[dict[str, Any]]], exact: list[str]
-) -> bytes:
-    """Quantizes all but the values named, such as boxes, for which 8 bits are few."""
-
-    def inputs() -> Iterator[tuple[str, dict[str, Any]]]:
-        return (("serving_default", example) for example in examples())
-
-    made.representative_dataset = inputs
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=exact)
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=made, debug_dataset=inputs, debug_options=options
-    )
-    return debugger.get_nondebug_quantized_model()
 
 
 def onnx(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
