@@ -1,8 +1,7 @@
 """Encoded images in, parts of a model out, and other formats than SavedModel."""
 
 import io
-import subprocess
-import sys
+import types
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import p5_keras as p5
+from p5_keras.export import int8
 from p5_keras.export.image_bytes import decode_images
 from p5_keras.export.warm_up import FILE
 
@@ -172,64 +172,25 @@ def test_onnx_agrees(model, dataset, tmp_path):
     assert found["cells_boxes"]["difference"] < 1e-3
 
 
-# What a device or another server does: the runtime of a format and NumPy.
-CLIENT = """
-import sys
-for name in ("keras", "p5_keras", "tensorflow"):
-    sys.modules[name] = None  # to import it is an error
-import numpy as np
-path, inputs, outputs = sys.argv[1:]
-rows = []
-if path.endswith(".onnx"):
-    import onnxruntime
-    session = onnxruntime.InferenceSession(path)
-    names = [output.name for output in session.get_outputs()]
-    for x in np.load(inputs):
-        rows.append(session.run(names, {session.get_inputs()[0].name: x[None]}))
-else:
-    from ai_edge_litert.interpreter import Interpreter
-    run = Interpreter(path).get_signature_runner("serving_default")
-    names = list(run.get_output_details())
-    for x in np.load(inputs):
-        found = run(**{next(iter(run.get_input_details())): x[None]})
-        rows.append([found[name] for name in names])
-values = [np.concatenate(column) for column in zip(*rows)]
-np.savez(outputs, **dict(zip(names, values)))
-"""
+def test_what_follows_the_last_heavy_operation_of_a_head_is_left_in_floats():
+    def operation(inputs, output):
+        return types.SimpleNamespace(inputs=inputs, outputs=[output])
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", ["litert", "onnx"])
-def test_a_client_has_the_same_numbers_without_this_package(form, model, tmp_path):
-    if form == "onnx":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("tf2onnx")
-    else:
-        pytest.importorskip("ai_edge_litert.interpreter")
-    path = tmp_path / p5.export.FILES[form]
-    getattr(p5.export, form)(model, path)
-    x = np.random.default_rng(2).uniform(0, 255, (100, *SHAPE)).astype("float32")
-    np.save(tmp_path / "x.npy", x)
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT, path.name, "x.npy", "found.npz"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = dict(np.load(tmp_path / "found.npz"))
-    fields = model.decode(model(x, training=False))
-    expected = {
-        f"{t}_{k}": v.numpy() for t, by in fields.items() for k, v in by.items()
+    graph = {
+        "CONV_2D": ([0], 1),
+        "RELU": ([1], 2),  # both heads need it
+        "RESHAPE": ([2], 3),  # the first head ends with it
+        "FULLY_CONNECTED": ([2], 4),
+        "SOFTMAX": ([4], 5),
+        "CONCATENATION": ([3, 5], 6),
     }
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        if value.dtype.kind == "f":
-            bound = 1e-3 if name == "cells_boxes" else 1e-4  # boxes are in pixels
-            np.testing.assert_allclose(found[name], value, bound, bound, err_msg=name)
-        else:
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
+    operators = [operation(*value) for value in graph.values()]
+    found = int8.after_heavy(operators, list(graph))
+    assert [code for i, code in enumerate(graph) if i in found] == [
+        "RESHAPE",
+        "SOFTMAX",
+        "CONCATENATION",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def quantized(
     codes = [
         flatbuffer_utils.opcode_to_name(model, o.opcodeIndex) for o in main.operators
     ]
-    last = _after_heavy(main.operators, codes)
+    last = after_heavy(main.operators, codes)
     values = [main.tensors[t] for i in last for t in main.operators[i].outputs]
     # A value without a range is not quantized of itself. The loops are of suppression.
     for tensor in values + [t for loop in loops for t in loop.tensors]:
@@ -60,8 +60,14 @@ def quantized(
     return debugger.get_nondebug_quantized_model()
 
 
-def _after_heavy(operators: list[Any], codes: list[str]) -> set[int]:
-    """Returns which operations are not heavy, nor is any that depends on them."""
+def after_heavy(operators: list[Any], codes: list[str]) -> set[int]:
+    """Finds the operations that are not heavy, and that no heavy one depends on.
+
+    Args:
+        operators: Operations in the order of execution, with the numbers of the values
+            that are their `inputs` and `outputs`.
+        codes: What each does.
+    """
     needed: set[int] = set()
     found = set()
     for i in reversed(range(len(operators))):
