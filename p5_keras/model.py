@@ -273,8 +273,10 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         own["tasks"] = [keras.saving.deserialize_keras_object(t) for t in own["tasks"]]
         return cls(graph.input, graph.output, name=graph.name, **own)
 
-    def get_compile_config(self) -> dict[str, Any]:
+    def get_compile_config(self) -> dict[str, Any] | None:
         """Returns what was given to `compile()`, variables as they are now."""
+        if not self.compiled:
+            return None
         given = dict(self._given)
         alpha = given["loss_weights"]
         given["loss_weights"] = alpha and {

@@ -112,7 +112,7 @@ def test_the_server_has_a_request_of_each_signature_to_warm_up_with(folder):
     assert tf.io.decode_image(content).shape == SHAPE
 
 
-def test_a_submodel_has_what_its_tasks_need_and_no_more(model):
+def test_a_submodel_has_what_its_tasks_need_and_no_more(model, tmp_path):
     part = p5.export.submodel(model, ["size"])
     x = np.random.default_rng(0).uniform(0, 255, (2, *SHAPE)).astype("float32")
     np.testing.assert_array_equal(part(x)["size"], model(x)["size"])
@@ -120,6 +120,9 @@ def test_a_submodel_has_what_its_tasks_need_and_no_more(model):
     names = {layer.name for layer in part.layers}
     assert "size" in names and not names & {"kind", "cells"}
     assert part.count_params() < model.count_params()
+    part.save(tmp_path / "part.keras")  # though it was never compiled
+    loaded = keras.saving.load_model(tmp_path / "part.keras")
+    np.testing.assert_array_equal(loaded(x)["size"], model(x)["size"])
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def compare(
     Raises:
         ValueError: What reads such a file is not installed.
     """
-    run = _runner(pathlib.Path(path), model.inputs[0].name)
+    run = runner(pathlib.Path(path), model.inputs[0].name)
     differences: dict[str, list[float]] = {}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
     seen = 0
@@ -78,8 +78,13 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
     return float((one != other).mean())
 
 
-def _runner(path: pathlib.Path, source: str) -> Callable[[np.ndarray], Outputs]:
-    """Returns what runs the decoded signature of a file."""
+def runner(path: pathlib.Path, source: str) -> Callable[[np.ndarray], Outputs]:
+    """Returns what runs the decoded signature of a file.
+
+    Args:
+        path: Folder of a SavedModel, or a file `.tflite` or `.onnx`.
+        source: Name of the model's input.
+    """
     if path.suffix == ".tflite":
         try:
             from ai_edge_litert.interpreter import Interpreter
