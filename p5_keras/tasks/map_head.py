@@ -82,8 +82,8 @@ class Enlarge(layers.Conv2DTranspose):
 
     Where its kernel is twice its stride, every output sees a window of 2x2 inputs.
     Outside of training a convolution of that size gives all outputs of a window at
-    once, with the same weights: 2.5 times as fast on a CPU for two channels and a
-    stride of 4, but its gradient is slower.
+    once, with the same weights. On two CPU cores, two channels and a stride of 4, that
+    takes 0.7 (one image) to 0.35 (32) of the time, but its gradient takes longer.
     """
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

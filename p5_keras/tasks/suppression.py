@@ -11,9 +11,7 @@ def survivors(boxes: Tensor, kinds: Tensor, valid: Tensor, iou: float) -> Tensor
     """Drops each box that overlaps a better one of its class that is not dropped.
 
     All boxes are judged at once, again and again, until nothing changes: after `n`
-    rounds the first `n + 1` boxes are right for good, and most often two or three
-    rounds do. It runs in XLA, LiteRT and ONNX, and in graph mode takes a fraction of
-    the time of `tf.image.non_max_suppression_padded`.
+    rounds the first `n + 1` boxes are right for good. It runs in XLA, LiteRT and ONNX.
 
     Args:
         boxes: `(batch, n, 4)`, xyxy, best first.
