@@ -35,9 +35,10 @@ flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
 flags.DEFINE_list("export", ["saved_model"], f"Of {list(p5.export.FILES)}, or empty.")
 flags.DEFINE_list("tasks", None, "Tasks to train or to export. Default: all.")
-flags.DEFINE_list("compare", ["NashMTL"], "Weightings, sharings; MMoE+NashMTL is both.")
+flags.DEFINE_list("compare", ["NashMTL"], "Arms; see docs/compare.md.")
 flags.DEFINE_integer("seeds", 3, "Runs of each model for --mode=compare.")
 flags.DEFINE_float("budget_minutes", None, "Time for --mode=compare. Default: any.")
+flags.DEFINE_integer("trials", 8, "Settings that a search tries; 0: no search.")
 flags.DEFINE_integer("jobs", None, "Runs at a time for --mode=compare.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     training = FLAGS.mode in p5.plan.NEW_MODES
-    devices = {"train": FLAGS.strategy, "compare": "cpu"}  # it leaves GPUs to its runs
+    devices = dict.fromkeys(p5.plan.RUNS, FLAGS.strategy) | {"compare": "cpu"}
     strategy = p5.strategy.get(devices.get(FLAGS.mode, "none"), FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
@@ -77,21 +78,19 @@ def train(plan, strategy) -> None:
     """Trains a recipe, from the start or from where its workdir is."""
     recipe, config, workdir = plan.recipe, plan.config, plan.workdir
     shard = p5.strategy.shard(strategy, config.batch_size)
-    if FLAGS.mode == "train" and (finished := workdir.begin(plan.decided)):
+    runs = FLAGS.mode in p5.plan.RUNS
+    if runs and (finished := workdir.begin(plan.decided)):
         print(p5.report.leaderboard(finished))
         return
 
     # Data: examples by number, from which batches are made for training and evaluation.
     tasks, batch_size = plan.tasks(), config.batch_size
     with p5.strategy.chief_first(strategy):
-        p5.plan.show_data(plan, tasks, keep=FLAGS.mode == "train")
-        sources = [recipe.data(config, tasks, split) for split in p5.data.SPLITS]
-    if FLAGS.smoke:
-        sources = [source.first(2 * batch_size) for source in sources]
+        p5.plan.show_data(plan, tasks, keep=runs)
+        sources = plan.sources(tasks)
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
     if FLAGS.mode == "compare":
-        options = p5.compare.options(FLAGS)
-        return p5.compare.run(workdir, plan.decided, tasks, steps, options)
+        return p5.compare.run(plan, tasks, steps, p5.compare.options(FLAGS))
     labels, val, test = p5.data.prepare(sources, tasks, batch_size)
     batches = functools.partial(
         p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard
@@ -127,6 +126,7 @@ def train(plan, strategy) -> None:
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=p5.data.evaluation(sources[1], tasks, batch_size, shard),
+        measures=[p5.Affinity(config.affinity_batches, batches)],
         callbacks=[*shown, p5.TaskStopping(config.task_patience, 0.0, checkpoints)],
         verbose=0,
     )

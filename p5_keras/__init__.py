@@ -36,6 +36,7 @@ from p5_keras import (
     trunks,
     weighting,
 )
+from p5_keras.affinity import Affinity
 from p5_keras.averaging import averaged_weights
 from p5_keras.build import build_model
 from p5_keras.checkpoint import Checkpoints
@@ -51,6 +52,7 @@ from p5_keras.workdir import Workdir
 __version__ = "0.1.0"
 
 __all__ = [
+    "Affinity",
     "Checkpoints",
     "EpochTable",
     "MultiTaskModel",

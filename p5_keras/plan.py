@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from p5_keras import recipe as recipes
-from p5_keras.data import summary
+from p5_keras.data import SPLITS, Source, summary
 from p5_keras.recipe import Config
 from p5_keras.task import Task
-from p5_keras.values import unknown
+from p5_keras.values import typed, unknown
 from p5_keras.workdir import Workdir
 
+#: Modes that make a run; a trial takes the validation split for the test split too.
+RUNS = ("train", "trial")
 #: Modes that start from a recipe, and modes that start from what a workdir holds.
-NEW_MODES = ("train", "compare", "summary", "tpu_check")
+NEW_MODES = (*RUNS, "compare", "summary", "tpu_check")
 MODES = (*NEW_MODES, "eval", "predict", "export")
 
 
@@ -38,17 +40,32 @@ class Plan:
         """Returns the recipe's tasks, or those of them that the flags ask for.
 
         Raises:
-            ValueError: There is no such task.
+            ValueError: There is no such task, or a weight of one is no number.
         """
-        tasks = self.recipe.tasks(self.config)
+        tasks = {task.name: task for task in self.recipe.tasks(self.config)}
+        for given in self.config.loss_weights:
+            name, _, weight = given.partition("=")
+            if name not in tasks:
+                raise ValueError(unknown("task in `loss_weights`", name, tasks))
+            tasks[name].loss_weight = typed("loss_weights", weight, float)
         chosen = self.decided["tasks"]
-        if chosen is None:
-            return tasks
-        known = [task.name for task in tasks]
-        for name in chosen:
-            if name not in known:
-                raise ValueError(unknown("task", name, known))
-        return [task for task in tasks if task.name in chosen]
+        for name in chosen or ():
+            if name not in tasks:
+                raise ValueError(unknown("task", name, tasks))
+        return [t for t in tasks.values() if chosen is None or t.name in chosen]
+
+    def sources(self, tasks: list[Task]) -> list[Source]:
+        """Returns the sources of training, validation and test.
+
+        Args:
+            tasks: The tasks of the run.
+        """
+        train, val, test = SPLITS
+        splits = (train, val, val if self.decided["trial"] else test)
+        found = [self.recipe.data(self.config, tasks, split) for split in splits]
+        if self.decided["smoke"]:
+            found = [source.first(2 * self.config.batch_size) for source in found]
+        return found
 
 
 def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
@@ -91,7 +108,7 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     if new and hasattr(recipe, "complete"):
         config = recipe.complete(config)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
-    decided["recipe"] = name
+    decided |= {"recipe": name, "trial": flags["mode"] == "trial"}
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
 
 

@@ -45,6 +45,10 @@ class Config:
             `--set sharing.experts=8` changes its arguments.
         weighting: What the tasks' losses count beside each other, or `None` for their
             plain sum; `--set weighting.update_every=10` changes its arguments.
+        loss_weights: Weights of tasks in the joint objective, "task=weight", in place
+            of the tasks' own.
+        affinity_batches: Batches after each epoch on which the tasks' affinities are
+            measured, or `None`; see `p5_keras.Affinity`.
         precision: Keras dtype policy.
         patience: Epochs without a better `val_skill` before stopping, or `None`.
         task_patience: Epochs without a better primary metric of a task before that
@@ -66,6 +70,8 @@ class Config:
     head_l2: float = 0.0
     sharing: Sharing | None = None
     weighting: Weighting | None = None
+    loss_weights: tuple[str, ...] = ()
+    affinity_batches: int | None = None
     precision: str = "float32"
     patience: int | None = None
     task_patience: int | None = None

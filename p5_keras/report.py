@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from p5_keras import (
+    report_affinity,
     report_cost,
     report_data,
     report_figures,
@@ -56,6 +57,7 @@ def write(
         section("The joint objective", report_page.objective(results)),
         section("Learning curves", report_page.curves(history, tasks, results)),
         section("The weighting", report_weighting.weighting(history)),
+        section("What tasks do to each other", report_affinity.section(history)),
         section("Confusion matrices", report_page.confusions(confusions, tasks)),
         section("The data", report_data.table(data) if data else ""),
         section("Truth and prediction", report_page.pictures(examples[:12], tasks)),

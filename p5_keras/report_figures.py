@@ -150,12 +150,13 @@ def lines(
     return figure
 
 
-def heat_map(matrix: np.ndarray, names: Sequence[str]) -> Any:
-    """Draws numbers from −1 to 1 between things and each other.
+def heat_map(matrix: np.ndarray, names: Sequence[str], limit: float = 1.0) -> Any:
+    """Draws numbers from −limit to limit between things and each other.
 
     Args:
         matrix: `(things, things)`; NaN is left blank.
         names: Names of the things.
+        limit: The largest number.
 
     Returns:
         A Matplotlib figure.
@@ -163,7 +164,7 @@ def heat_map(matrix: np.ndarray, names: Sequence[str]) -> Any:
     side = min(2.1 + 0.32 * len(matrix), 7.5)
     figure = _figure(side, side, 170, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(matrix, cmap="RdBu", vmin=-1, vmax=1)
+    axes.imshow(matrix, cmap="RdBu", vmin=-limit, vmax=limit)
     ticks = range(len(matrix))
     axes.set_xticks(ticks, names, fontsize=8, rotation=90, parse_math=False)
     axes.set_yticks(ticks, names, fontsize=8, parse_math=False)
@@ -172,7 +173,7 @@ def heat_map(matrix: np.ndarray, names: Sequence[str]) -> Any:
     if len(matrix) <= 20:
         for (row, column), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                color = "white" if abs(value) > 0.6 else _INK
+                color = "white" if abs(value) > 0.6 * limit else _INK
                 style = {"ha": "center", "va": "center", "color": color}
                 axes.text(column, row, f"{value:.2f}", fontsize=7, **style)
     return figure

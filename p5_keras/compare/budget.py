@@ -1,11 +1,13 @@
 """How a time on the clock is divided over the runs of a comparison."""
 
 import csv
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from p5_keras.compare.arms import SINGLE, Arm
+from p5_keras.compare.arms import Arm
 from p5_keras.compare.runs import Run, run_all
 from p5_keras.workdir import Workdir
 
@@ -33,10 +35,27 @@ class Speed:
         """Returns the time of a run of so many epochs of so many steps."""
         return self.fixed + epochs * (self.validation + steps * self.step)
 
-    def steps(self, seconds: float, epochs: int) -> int:
-        """Returns the steps an epoch that fit into a time; below 1 if none do."""
+    def fit(
+        self, seconds: float, epochs: int, steps: int, fraction: float = 1.0
+    ) -> tuple[int, int]:
+        """Returns the epochs, and the steps of each, that fit into a time.
+
+        Args:
+            seconds: The time.
+            epochs: Epochs of a whole run.
+            steps: Steps an epoch of a whole run.
+            fraction: The part of a whole run that it should be at most. A run that is
+                so much shorter has fewer epochs too, since each takes a validation.
+        """
+        epochs, steps = part(epochs, steps, fraction)
         each = (seconds - self.fixed) / epochs - self.validation
-        return int(each / self.step)
+        return epochs, max(1, min(steps, int(each / self.step)))
+
+
+def part(epochs: int, steps: int, fraction: float) -> tuple[int, int]:
+    """Returns the epochs, and the steps of each, of a part of a run."""
+    fewer = max(1, math.ceil(epochs * fraction))
+    return fewer, max(1, round(epochs * steps * fraction / fewer))
 
 
 def measure(
@@ -59,9 +78,11 @@ def measure(
             f"{arm.name}, {model.name}",
             workdir / "probes" / arm.name / model.name,
             (*model.flags, *given),
+            mode="trial",
         ): (arm.name, model.name)
         for arm in arms
         for model in arm.models
+        if not arm.chooses  # what it will train is not known
     }
     speeds, failed = {}, {}
     for run, wall, reason in run_all(list(keys), jobs):
@@ -69,57 +90,34 @@ def measure(
             failed[keys[run][0]] = reason
             continue
         with (run.workdir / "logs" / "history.csv").open() as file:
-            first, second = csv.DictReader(file)
+            _, second = csv.DictReader(file)
         epoch, validation = float(second["seconds"]), float(second["val_seconds"])
         speeds[keys[run]] = Speed(
             fixed=max(wall - PROBE_EPOCHS * epoch, 0.0),
             validation=validation,
             step=max(epoch - validation, 1e-6) / PROBE_STEPS,
         )
-        del first
     shutil.rmtree(workdir / "probes")
     return speeds, failed
 
 
-def divide(
-    speeds: dict[tuple[str, str], Speed],
-    arms: Sequence[Arm],
-    seconds: float,
-    seeds: int,
-    epochs: int,
-    most: int,
-) -> dict[tuple[str, str], int]:
-    """Gives every arm an equal share of the time, and its models equal shares of that.
+def check(
+    shares: Mapping[tuple[str, str], tuple[Speed, float]], epochs: int, minutes: Any
+) -> None:
+    """Checks that each model has the time for a step an epoch.
 
     Args:
-        speeds: By arm and model.
-        arms: The arms.
-        seconds: Time of all runs together, those at the same time added up.
-        seeds: Runs of each model.
-        epochs: Epochs of each run.
-        most: Steps an epoch of the recipe, of which no run does more.
-
-    Returns:
-        Steps an epoch by arm and model.
+        shares: Speeds and seconds of one run, by arm and model.
+        epochs: Epochs of a run.
+        minutes: The time that was given for all.
 
     Raises:
-        ValueError: It is too short for a step an epoch.
+        ValueError: One has not.
     """
-    share = seconds / len(arms) / seeds
-    steps, least = {}, 0.0
-    for arm in arms:
-        for model in arm.models:
-            speed = speeds[arm.name, model.name]
-            count = len(arm.models)
-            steps[arm.name, model.name] = min(speed.steps(share / count, epochs), most)
-            need = speed.seconds(epochs, 1) * count / share
-            least = max(least, need)
-    if min(steps.values()) < 1:
+    need = max(speed.seconds(epochs, 1) / has for speed, has in shares.values())
+    if need > 1:
         raise ValueError(
             "`budget_minutes` must be enough for a step an epoch of every model; give "
-            f"about {least:.1f} times as much, fewer --seeds or --epochs, or compare "
-            f"less. Received: {seconds / 60:.1f} minutes of runs to divide over "
-            f"{len(arms)} arms ({SINGLE}: {len(arms[0].models)} models) and {seeds} "
-            "seeds"
+            f"about {need:.1f} times as much, fewer --seeds, --epochs or --trials, or "
+            f"compare less. Received: budget_minutes={minutes} for {len(shares)} models"
         )
-    return steps

@@ -1,15 +1,17 @@
 """A comparison: every model of every arm with every seed, each a run of its own."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from p5_keras.compare import budget, findings, page
-from p5_keras.compare.arms import JOINT, SINGLE, Arm, arms
+from p5_keras.compare import budget, choice, findings, page
+from p5_keras.compare.arms import JOINT, SINGLE, Arm, Model, arms
+from p5_keras.compare.budget import Speed
 from p5_keras.compare.runs import Run, default_jobs, run_all
+from p5_keras.plan import Plan
 from p5_keras.task import Task
-from p5_keras.workdir import Workdir
 
 Json = dict[str, Any]
 
@@ -24,12 +26,14 @@ class Options:
         minutes: Time for all of it on the clock, or `None` to train every model as
             long as the recipe does.
         jobs: Runs at a time; `None` is one on a GPU, else one a core, up to 4.
+        trials: Settings that a search tries; 0 leaves the tuned baseline out.
     """
 
     arms: Sequence[str] = ()
     seeds: int = 3
     minutes: float | None = None
     jobs: int | None = None
+    trials: int = 8
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -42,6 +46,11 @@ class Options:
                 "`seeds` must be 2 or more: one run says nothing of the spread. "
                 f"Received: seeds={self.seeds}"
             )
+        if self.trials < 0 or self.trials == 1:
+            raise ValueError(
+                "`trials` must be 2 or more, or 0 for no search. "
+                f"Received: trials={self.trials}"
+            )
         given = [n for n in (self.minutes, self.jobs) if n is not None]
         if given and min(given) <= 0:
             raise ValueError(
@@ -52,21 +61,16 @@ class Options:
 
 def options(flags: Any) -> Options:
     """Reads them from the flags of train.py."""
-    return Options(flags.compare, flags.seeds, flags.budget_minutes, flags.jobs)
+    return Options(
+        flags.compare, flags.seeds, flags.budget_minutes, flags.jobs, flags.trials
+    )
 
 
-def run(
-    workdir: Workdir,
-    decided: Mapping[str, Any],
-    tasks: Sequence[Task],
-    steps: int,
-    options: Options,
-) -> Json:
+def run(plan: Plan, tasks: Sequence[Task], steps: int, options: Options) -> Json:
     """Compares, from the start or from where it was interrupted, and reports.
 
     Args:
-        workdir: The folder of the comparison; that of each run lies below it.
-        decided: All that the recipe and the flags decide of a run.
+        plan: The plan of the comparison; its workdir has a folder for each run.
         tasks: The tasks.
         steps: Training steps an epoch.
         options: What is asked for.
@@ -78,18 +82,18 @@ def run(
         ValueError: The time is too short, a run of the single-task models or of the
             joint model failed, or the folder is another comparison's.
     """
-    sides = arms(options.arms, [task.name for task in tasks])
+    sides = arms(options.arms, [task.name for task in tasks], options.trials)
     asked = {
         "arms": [arm.name for arm in sides],
         "seeds": options.seeds,
         "budget_minutes": options.minutes,
+        "trials": options.trials,
     }
-    finished = workdir.begin({**decided, "compare": asked})
+    finished = plan.workdir.begin({**plan.decided, "compare": asked})
     if finished is None:
-        comparison = _Comparison(workdir, decided, list(tasks), sides, options)
-        finished = comparison.run(steps)
+        finished = _Comparison(plan, list(tasks), sides, steps, options).run()
     print(page.leaderboard(finished))
-    print(f"Report: {workdir / 'report.html'}")
+    print(f"Report: {plan.workdir / 'report.html'}")
     return finished
 
 
@@ -98,31 +102,40 @@ class _Comparison:
 
     def __init__(
         self,
-        workdir: Workdir,
-        decided: Mapping[str, Any],
+        plan: Plan,
         tasks: list[Task],
         sides: list[Arm],
+        steps: int,
         options: Options,
     ) -> None:
-        self.workdir, self.decided, self.tasks = workdir, decided, tasks
-        self.sides, self.options = sides, options
+        self.plan, self.workdir, self.tasks = plan, plan.workdir, tasks
+        self.sides, self.steps, self.options = sides, steps, options
+        self.epochs, self.smoke = plan.config.epochs, bool(plan.decided["smoke"])
         self.jobs = options.jobs or default_jobs()
-        self.state: Json = workdir.read("progress.json") or {
+        self.limited = options.minutes is not None and not self.smoke
+        self.state: Json = self.workdir.read("progress.json") or {
             "spent": 0.0,
+            "speeds": {},
+            "share": None,
             "steps": {},
+            "chosen": {},
             "failed": {},
         }
         self._began = time.monotonic() - self.state["spent"]
 
-    def run(self, steps: int) -> Json:
+    def run(self) -> Json:
         """Runs what is left to run, and writes the results."""
-        limited = self.options.minutes is not None and not self.decided["smoke"]
-        if limited and not self.state["steps"]:
-            self._plan(steps)
-        first, slowest = int(self.decided["seed"]), 0.0
+        if self.limited and self.state["share"] is None:
+            self._measure()
+        for arm in self._alive():
+            if arm.chooses and arm.name not in self.state["chosen"]:
+                self._choose(arm)
+        if self.limited and not self.state["steps"]:
+            self._divide()
+        first, slowest = int(self.plan.decided["seed"]), 0.0
         done: list[int] = []
         for seed in range(first, first + self.options.seeds):
-            if limited and len(done) >= 2 and slowest > self._left():
+            if self.limited and len(done) >= 2 and slowest > self._left():
                 print(f"The time is up after {len(done)} of {self.options.seeds} seeds")
                 break
             start = time.monotonic()
@@ -136,33 +149,94 @@ class _Comparison:
         self.workdir.write("results.json", found)
         return found
 
-    def _plan(self, steps: int) -> None:
-        """Measures the speed of each model and divides the time."""
+    def _measure(self) -> None:
+        """Measures the speed of each model; every arm gets the same time."""
         print("Measuring how fast each model is", flush=True)
         speeds, failed = budget.measure(self.workdir, self.sides, self.jobs)
         for arm, reason in failed.items():
             self._fail(arm, reason)
-        planned = budget.divide(
-            speeds,
-            self._alive(),
-            self._left() * self.jobs * (1 - budget.RESERVE),
-            self.options.seeds,
-            int(self.decided["epochs"]),
-            steps,
-        )
-        for (arm, model), count in planned.items():
+        for (name, model), speed in speeds.items():
+            self.state["speeds"].setdefault(name, {})[model] = vars(speed)
+        whole = self._left() * self.jobs * (1 - budget.RESERVE)
+        self.state["share"] = whole / len(self._alive())
+        budget.check(self._shares(), self.epochs, self.options.minutes)
+        self._save()
+
+    def _choose(self, arm: Arm) -> None:
+        """Lets an arm choose what it trains, in half of its time."""
+
+        def trials(
+            wanted: list[tuple[str, tuple[str, ...]]], fraction: float
+        ) -> list[Path | None]:
+            if self.limited:
+                rounds = 1 if arm.networks else len(choice.ROUNDS)
+                seconds = self.state["share"] / 2 / rounds / len(wanted)
+                speed = self._speed(arm.name, arm.models[0].name)
+                length = speed.fit(seconds, self.epochs, self.steps, fraction)
+            else:
+                length = budget.part(self.epochs, self.steps, fraction)
+            flags = (f"--seed={self.plan.decided['seed']}", *_length(*length))
+            runs = [
+                Run(
+                    f"{arm.name}, trial {name}",
+                    self.workdir / "trials" / findings.plain(arm.name) / name,
+                    (*given, *flags),
+                    mode="trial",
+                )
+                for name, given in wanted
+            ]
+            failed = set()
+            for ended, seconds, reason in run_all(runs, self.jobs):
+                self._save()
+                print(f"{ended.name}: {reason or f'{seconds:.0f} s'}", flush=True)
+                if reason:
+                    failed.add(ended.name)
+            return [None if r.name in failed else r.workdir for r in runs]
+
+        try:
+            chosen = choice.choose(
+                arm, self.plan.config, self.tasks, self.options.trials, trials
+            )
+        except ValueError as error:
+            return self._fail(arm.name, str(error))
+        print(f"{arm.name}: {chosen['what']}", flush=True)
+        self.state["chosen"][arm.name] = chosen
+        self._save()
+
+    def _divide(self) -> None:
+        """Divides each arm's time over its models and seeds."""
+        for (arm, model), (speed, seconds) in self._shares().items():
+            _, count = speed.fit(seconds, self.epochs, self.steps)
             self.state["steps"].setdefault(arm, {})[model] = count
             print(
-                f"{arm}, {model}: {self.decided['epochs']} epochs of {count} steps "
-                f"({speeds[arm, model].step * 1e3:.0f} ms each) of {steps}"
+                f"{arm}, {model}: {self.epochs} epochs of {count} steps "
+                f"({speed.step * 1e3:.0f} ms each) of {self.steps}"
             )
         self._save()
+
+    def _shares(self) -> dict[tuple[str, str], tuple[Speed, float]]:
+        """Returns the speed of each model, and the seconds that one run of it has."""
+        found = {}
+        for arm in self._alive():
+            models, share = self._models(arm), self.state["share"]
+            if arm.chooses:
+                share /= 2
+            for model in models:
+                seconds = share / self.options.seeds / len(models)
+                found[arm.name, model.name] = self._speed(arm.name, model.name), seconds
+        return found
+
+    def _speed(self, arm: str, model: str) -> Speed:
+        """Returns a model's speed, or the joint model's, of which it is a part."""
+        speeds = self.state["speeds"]
+        known = speeds.get(arm, {}).get(model) or speeds[JOINT]["all"]
+        return Speed(**known)
 
     def _round(self, seed: int, first: int) -> None:
         """Runs every model with one seed; the arms of one long run come first."""
         owners, runs = {}, []
-        for arm in sorted(self._alive(), key=lambda arm: len(arm.models)):
-            for model in arm.models:
+        for arm in sorted(self._alive(), key=lambda arm: len(self._models(arm))):
+            for model in self._models(arm):
                 count = self.state["steps"].get(arm.name, {}).get(model.name)
                 planned = () if count is None else (f"--steps_per_epoch={count}",)
                 run = Run(
@@ -192,6 +266,13 @@ class _Comparison:
     def _alive(self) -> list[Arm]:
         return [arm for arm in self.sides if arm.name not in self.state["failed"]]
 
+    def _models(self, arm: Arm) -> list[Model]:
+        """Returns the models of an arm, those it has chosen if it has."""
+        if arm.name not in self.state["chosen"]:
+            return list(arm.models)
+        chosen = self.state["chosen"][arm.name]["models"]
+        return [Model(m["name"], tuple(m["tasks"]), tuple(m["flags"])) for m in chosen]
+
     def _left(self) -> float:
         return 60 * (self.options.minutes or 0) - (time.monotonic() - self._began)
 
@@ -200,13 +281,19 @@ class _Comparison:
         self.workdir.write("progress.json", self.state)
 
     def _found(self, seeds: list[int]) -> Json:
-        found = findings.gather(self.workdir, self._alive(), seeds, self.tasks)
+        alive = [Arm(arm.name, tuple(self._models(arm))) for arm in self._alive()]
+        found = findings.gather(self.workdir, alive, seeds, self.tasks)
         return {
             **found,
-            "recipe": self.decided["recipe"],
-            "batch_size": self.decided["batch_size"],
+            "recipe": self.plan.decided["recipe"],
+            "batch_size": self.plan.config.batch_size,
+            "chosen": self.state["chosen"],
             "failed": self.state["failed"],
             "budget_minutes": self.options.minutes,
             "jobs": self.jobs,
             "minutes": (time.monotonic() - self._began) / 60,
         }
+
+
+def _length(epochs: int, steps: int) -> tuple[str, ...]:
+    return f"--epochs={epochs}", f"--steps_per_epoch={steps}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from p5_keras.compare.arms import JOINT, SINGLE, Arm
+from p5_keras.compare.arms import JOINT, SINGLE, TUNED, Arm
 from p5_keras.compare.statistics import delta_m, interval, mean_ranks
 from p5_keras.task import Task
 from p5_keras.workdir import Workdir, versions
@@ -21,7 +21,12 @@ Json = dict[str, Any]
 
 def folder(workdir: Workdir, arm: str, model: str, seed: int) -> Path:
     """Returns the folder of a run in that of its comparison."""
-    return workdir / "runs" / arm / model / f"seed_{seed}"
+    return workdir / "runs" / plain(arm) / model / f"seed_{seed}"
+
+
+def plain(arm: str) -> str:
+    """Returns the name of an arm as that of a folder."""
+    return arm.replace("|", "_")
 
 
 def gather(
@@ -129,8 +134,10 @@ def _compare(found: Json, scores: Json, better: Json) -> None:
         entry["delta_m"] = {k: [g[k] for g in gains] for k in gains[0]}
         entry["rank"], entry["scores"] = ranks[arm], means[arm]
         entry["differences"] = {}
-        for other in (SINGLE, JOINT):
-            if arm in (SINGLE, other) or seeds < 2:
+        for other in (SINGLE, JOINT, TUNED):
+            if arm in (SINGLE, other) or other not in found or seeds < 2:
+                continue
+            if (arm, other) == (JOINT, TUNED):  # the other way round is enough
                 continue
             entry["differences"][other] = {
                 task: vars(interval(scores[arm][task] - scores[other][task]))
@@ -179,17 +186,20 @@ def verdicts(arms: Json) -> Iterable[str]:
     else:
         yield f"No difference is found between sharing and not sharing. {cost}"
     for arm, entry in arms.items():
-        if JOINT not in entry["differences"]:
-            continue
-        differences = entry["differences"][JOINT]
-        signs = {task: shown(d) for task, d in differences.items()}
-        parts = [
-            f"{word} on {', '.join(t for t, s in signs.items() if s == sign)}"
-            for sign, word in ((1, "better"), (-1, "worse"))
-            if sign in signs.values()
-        ]
-        found = " and ".join(parts) or "no difference found on any task"
-        yield f"{arm} against the sum of the losses: {found}."
+        for other, what in ((JOINT, "sum"), (TUNED, "tuned sum")):
+            if other in entry["differences"]:
+                found = _in_words(entry["differences"][other])
+                yield f"{arm} against the {what} of the losses: {found}."
+
+
+def _in_words(differences: Json) -> str:
+    signs = {task: shown(d) for task, d in differences.items()}
+    parts = [
+        f"{word} on {', '.join(t for t, s in signs.items() if s == sign)}"
+        for sign, word in ((1, "better"), (-1, "worse"))
+        if sign in signs.values()
+    ]
+    return " and ".join(parts) or "no difference found on any task"
 
 
 def _about(task: str, arm: str, other: str, d: Json) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from p5_keras import report_figures as figures
+from p5_keras.compare import page_choice
 from p5_keras.compare.arms import JOINT, SINGLE
 from p5_keras.compare.findings import shown
 from p5_keras.report_page import number, scroll, section, table
@@ -87,6 +88,7 @@ def write(path: str | os.PathLike[str], found: Json) -> None:
         section("What the evidence says", f"<ul>{words}</ul>"),
         section("All arms", scroll(table(head, rows, 1)) + note),
         section("Differences", bars + _differences(found)),
+        section("What was chosen", page_choice.choices(found)),
         section("Cost", costs),
         section("Two tasks", _two(found)),
         section("What each model got", _models(found)),

@@ -23,11 +23,13 @@ class Run:
         name: What to call it.
         workdir: Its folder.
         flags: Its flags beside those that the comparison itself was given.
+        mode: "train" or "trial".
     """
 
     name: str
     workdir: Path
     flags: tuple[str, ...]
+    mode: str = "train"
 
     @property
     def finished(self) -> bool:
@@ -39,7 +41,8 @@ class Run:
         main = sys.modules["__main__"]
         spec = getattr(main, "__spec__", None)
         program = ["-m", spec.parent] if spec else [str(main.__file__)]
-        own = ["--mode=train", f"--workdir={self.workdir}", "--export=", *self.flags]
+        own = [f"--mode={self.mode}", f"--workdir={self.workdir}", "--export="]
+        own += self.flags
         return [sys.executable, *program, *sys.argv[1:], *own]
 
 

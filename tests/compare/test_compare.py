@@ -38,7 +38,13 @@ def run(workdir, *flags):
 @pytest.mark.slow
 def test_interrupted_it_goes_on_and_finds_what_was_planted(tmp_path):
     workdir = tmp_path / "compared"
-    flags = ["--compare=", "--seeds=3", "--set=kind=apart", "--set=trunk.units=[2]"]
+    flags = [
+        "--compare=",
+        "--trials=0",
+        "--seeds=3",
+        "--set=kind=apart",
+        "--set=trunk.units=[2]",
+    ]
     flags += ["--epochs=20", "--budget_minutes=30", "--jobs=2"]
     with subprocess.Popen(command(workdir, *flags), start_new_session=True) as process:
         try:
@@ -77,7 +83,7 @@ def test_interrupted_it_goes_on_and_finds_what_was_planted(tmp_path):
 
 @pytest.mark.slow
 def test_an_arm_that_fails_is_left_out_and_named(tmp_path):
-    flags = ["--compare=MTAN", "--seeds=2", "--epochs=1", "--smoke"]
+    flags = ["--compare=MTAN", "--trials=0", "--seeds=2", "--epochs=1", "--smoke"]
     done = run(tmp_path, *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "results.json").read_text())
