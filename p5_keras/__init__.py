@@ -33,6 +33,7 @@ from p5_keras import (
     strategy,
     tasks,
     tpu_check,
+    transfer,
     trunks,
     weighting,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "strategy",
     "tasks",
     "tpu_check",
+    "transfer",
     "trunks",
     "weighting",
 ]

@@ -1,0 +1,7 @@
+"""What was learned once, used for other tasks."""
+
+from p5_keras.transfer.freezing import freeze
+from p5_keras.transfer.init_from import init_from, trunk_of
+from p5_keras.transfer.unfreeze import Unfreeze
+
+__all__ = ["Unfreeze", "freeze", "init_from", "trunk_of"]
