@@ -1,0 +1,50 @@
+"""A task that keeps another as it was, by its own old outputs."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from p5_keras.task import Features, Task, Tensor
+from p5_keras.tasks.unlabelled import Unlabelled
+
+
+@keras.saving.register_keras_serializable("p5_keras")
+class Kept(Unlabelled):
+    """Stays close to what an earlier model says of the same input: distillation.
+
+    `p5.grow.learner` makes such tasks. Raw output: `(batch, 2, ...)`, the other task's
+    raw output now and before. What differs is measured as that task's kind wants it
+    (`Task.difference`).
+
+    Args:
+        name: Name of the task.
+        task: The task that is to stay.
+        **kwargs: Arguments of `Task`.
+
+    Reference:
+        Li and Hoiem, Learning without Forgetting, ECCV 2016.
+    """
+
+    kind = "kept"
+
+    def __init__(self, name: str, *, task: Any, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        if isinstance(task, dict):
+            task = keras.saving.deserialize_keras_object(task)
+        self.task: Task = task
+        self.features = ["new", "old"]
+
+    def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
+        """Puts both outputs together."""
+        return ops.stack([features["new"], features["old"]], axis=1)
+
+    def errors(self, output: Tensor) -> Tensor:
+        """Returns how far the two outputs are apart."""
+        return self.task.difference(output[:, 0], output[:, 1])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        config = super().get_config()
+        task = keras.saving.serialize_keras_object(self.task)
+        return {**config, "task": task}
