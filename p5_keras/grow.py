@@ -13,7 +13,7 @@ from p5_keras.sharing.base import attach
 from p5_keras.sharing.graph import TaskGraph
 from p5_keras.sharing.stop_gradient import StopGradient
 from p5_keras.task import Features, Task
-from p5_keras.tasks.kept import Kept
+from p5_keras.tasks.kept import Earlier, Kept
 from p5_keras.transfer.freezing import is_stage, stage_names
 
 Logs = dict[str, float]
@@ -119,12 +119,8 @@ def learner(
                 f"Received: {old.task_names}, tasks={list(tasks)}"
             )
         before = copy(old)
-        teacher = keras.Model(
-            before.input, {n: before.output[n] for n in kept}, name="old"
-        )
-        teacher.trainable = False
-        # Not in training: it drops nothing, and normalises as it learned to.
-        said = teacher(grown.input, training=False)
+        answers = {n: before.output[n] for n in kept}
+        said = Earlier(keras.Model(before.input, answers), name="old")(grown.input)
         for name in kept:
             task = Kept(
                 _PREFIX + name,

@@ -10,6 +10,38 @@ from p5_keras.tasks.unlabelled import Unlabelled
 
 
 @keras.saving.register_keras_serializable("p5_keras")
+class Earlier(keras.layers.Layer):
+    """A model that is not trained and, while others are, answers as if none were.
+
+    In a functional model `training=False` for one of its parts does not last.
+
+    Args:
+        model: The model.
+        **kwargs: Arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "trainable": False})
+        self.model = model
+        model.trainable = False
+
+    def call(self, inputs: Tensor) -> Any:
+        """Returns the model's outputs."""
+        return self.model(inputs, training=False)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Earlier":
+        """Makes the layer of `get_config()` again."""
+        model = keras.saving.deserialize_keras_object(config["model"])
+        return cls(**{**config, "model": model})
+
+
+@keras.saving.register_keras_serializable("p5_keras")
 class Kept(Unlabelled):
     """Stays close to what an earlier model says of the same input: distillation.
 
