@@ -24,6 +24,9 @@ flags.DEFINE_integer("batch_size", None, "Global batch size.")
 flags.DEFINE_integer("epochs", None, "Number of epochs.")
 flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
 flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
+flags.DEFINE_string("trunk", None, "A class of p5_keras.trunks.")
+flags.DEFINE_string("init_from", None, "run:PATH, .keras or .weights.h5 for the trunk.")
+flags.DEFINE_string("freeze", None, "Not trained: trunk, stage:N or none.")
 flags.DEFINE_string("sharing", None, "A class of p5_keras.sharing, or none.")
 flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
 flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
@@ -98,7 +101,7 @@ def train(plan, strategy) -> None:
 
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
-        model = recipe.model(config, tasks)
+        model = plan.model(tasks)
         model.compile(
             recipe.optimizer(config, config.epochs * steps),
             weighting=config.weighting,
@@ -117,8 +120,6 @@ def train(plan, strategy) -> None:
     checkpoints = p5.Checkpoints(
         workdir, score, config.patience, config.save_seconds, config.on_nan
     )
-    board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
-    shown = [p5.EpochTable(tasks, config.epochs), board] if workdir.writes else []
     p5.weighting.print_cost(model, batches(0))
     checkpoints.fit(
         model,
@@ -127,7 +128,7 @@ def train(plan, strategy) -> None:
         steps_per_epoch=steps,
         validation_data=p5.data.evaluation(sources[1], tasks, batch_size, shard),
         measures=[p5.Affinity(config.affinity_batches, batches)],
-        callbacks=[*shown, p5.TaskStopping(config.task_patience, 0.0, checkpoints)],
+        callbacks=plan.callbacks(tasks, checkpoints),
         verbose=0,
     )
     if not workdir.writes:
@@ -135,9 +136,8 @@ def train(plan, strategy) -> None:
 
     # Results: the best epoch by validation, measured once on the test split.
     p5.export.write(workdir.best_model(), workdir.path, FLAGS.export, val)
-    progress = checkpoints.progress
-    results = p5.results.finish(plan, progress, val, test, priors, sources[2])
-    print(p5.report.leaderboard(results))
+    found = p5.results.finish(plan, checkpoints.progress, val, test, priors, sources[2])
+    print(p5.report.leaderboard(found))
     print(f"Report: {workdir / 'report.html'}")
 
 

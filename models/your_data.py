@@ -124,13 +124,16 @@ def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     shape = read.shape
     if read.records.inputs is None:
         shape = (*config.image_size, *shape)
-        levels = {"levels": _levels(config)}
-        trunk = type(config.trunk)(**{**config.trunk.get_config(), **levels})
+        trunk = config.trunk
+        if hasattr(trunk, "levels"):
+            levels = {"levels": _levels(config)}
+            trunk = type(trunk)(**{**trunk.get_config(), **levels})
     return p5.recipe.build(dataclasses.replace(config, trunk=trunk), tasks, shape)
 
 
 def _levels(config: Config) -> int:
     """The trunk's levels: the last map of a picture of 32 pixels has 2 x 2 cells."""
+    levels = getattr(config.trunk, "levels", 5)
     if config.image_size is None:
-        return config.trunk.levels
-    return max(2, min(config.trunk.levels, min(config.image_size).bit_length() - 2))
+        return levels
+    return max(2, min(levels, min(config.image_size).bit_length() - 2))

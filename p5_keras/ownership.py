@@ -20,6 +20,9 @@ class Ownership:
     output: dict[str, Tensor]
     layers: list[Any]
     trainable_variables: list[keras.Variable]
+    compiled: bool
+    optimizer: Any
+    distribute_strategy: Any
     train_function: Any
     test_function: Any
     get_layer: Any
@@ -119,6 +122,10 @@ class Ownership:
 
     def _set_frozen(self, names: frozenset[str]) -> None:
         changed, self._frozen = names != self._frozen, names
+        if names and self.compiled and not self.optimizer.built:
+            # Of all variables, since a step may be the first for some of them alone.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         if changed and self.train_function is not None:
             self.make_train_function(force=True)
         if changed:

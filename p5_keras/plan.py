@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from p5_keras import recipe as recipes
+from p5_keras import transfer
+from p5_keras.checkpoint import Checkpoints
 from p5_keras.data import SPLITS, Source, summary
+from p5_keras.model import MultiTaskModel
+from p5_keras.progress import EpochTable
 from p5_keras.recipe import Config
 from p5_keras.task import Task
+from p5_keras.task_stopping import TaskStopping
 from p5_keras.values import typed, unknown
 from p5_keras.workdir import Workdir
 
@@ -66,6 +73,27 @@ class Plan:
         if self.decided["smoke"]:
             found = [source.first(2 * self.config.batch_size) for source in found]
         return found
+
+    def model(self, tasks: list[Task]) -> MultiTaskModel:
+        """Builds the recipe's model, with the weights it starts from."""
+        model: MultiTaskModel = self.recipe.model(self.config, tasks)
+        if self.config.init_from is not None:
+            taken = transfer.init_from(model, self.config.init_from)
+            print(f"From {self.config.init_from}: {', '.join(taken)}", flush=True)
+        transfer.freeze(model, self.config.freeze)
+        return model
+
+    def callbacks(self, tasks: list[Task], checkpoints: Checkpoints) -> list[Any]:
+        """Returns what accompanies training, beside the checkpoints."""
+        config, workdir, found = self.config, self.workdir, list[Any]()
+        if workdir.writes:
+            board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
+            found += [EpochTable(tasks, config.epochs), board]
+        if config.unfreeze_every is not None:
+            found.append(transfer.Unfreeze(config.unfreeze_every))
+        if hasattr(self.recipe, "callbacks"):
+            found = [*self.recipe.callbacks(config, tasks), *found]
+        return [*found, TaskStopping(config.task_patience, 0.0, checkpoints)]
 
 
 def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:

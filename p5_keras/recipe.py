@@ -11,10 +11,11 @@ from typing import Any
 
 import keras
 
-from p5_keras import catalog, sharing, weighting
+from p5_keras import catalog, sharing, trunks, weighting
 from p5_keras.build import build_model
 from p5_keras.model import MultiTaskModel
 from p5_keras.naming import did_you_mean
+from p5_keras.optimizers import PerPart
 from p5_keras.sharing import Sharing
 from p5_keras.task import Task
 from p5_keras.trunk import Trunk
@@ -30,11 +31,16 @@ class Config:
 
     Attributes:
         trunk: The shared trunk; `--set trunk.width=16` changes its arguments.
+        init_from: Where the trunk's first weights come from, see `transfer.init_from`.
+        freeze: What is not trained, "trunk", "stage:N" or "none".
         data_dir: Folder with a local copy of the data, or `None`.
         epochs: Number of epochs.
         steps_per_epoch: Steps an epoch; `None` sees every example once.
         batch_size: Global batch size.
         learning_rate: Highest learning rate of the schedule.
+        trunk_rate: The trunk's learning rate, as a share of that of the heads.
+        unfreeze_every: Epochs from which on one more stage of the trunk is trained,
+            the deepest first; `None` trains all from the start.
         weight_decay: Decoupled weight decay of AdamW, on kernels.
         clip_norm: Largest global norm of the gradient, or `None`.
         ema: Momentum of the moving average of the weights that is evaluated and
@@ -58,11 +64,15 @@ class Config:
     """
 
     trunk: Trunk
+    init_from: str | None = None
+    freeze: str | None = None
     data_dir: str | None = None
     epochs: int = 10
     steps_per_epoch: int | None = None
     batch_size: int = 32
     learning_rate: float = 1e-3
+    trunk_rate: float | None = None
+    unfreeze_every: int | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
     ema: float | None = None
@@ -124,7 +134,7 @@ def configure(
         config: The recipe's configuration.
         settings: Settings, later ones winning.
         given: Values by name that win over the settings; what is `None`, or is no
-            field of the configuration, is left alone. The name of a sharing
+            field of the configuration, is left alone. The name of a trunk, a sharing
             or a weighting stands for one with its default arguments, which the
             settings then change.
 
@@ -132,7 +142,11 @@ def configure(
         ValueError: A name is unknown or a value has the wrong type.
     """
     given = dict(given or {})
-    kinds = {"sharing": (sharing, Sharing), "weighting": (weighting, Weighting)}
+    kinds = {
+        "trunk": (trunks, Trunk),
+        "sharing": (sharing, Sharing),
+        "weighting": (weighting, Weighting),
+    }
     for field, (module, base) in kinds.items():
         if name := given.pop(field, None):
             found = named(field, name, module, base)
@@ -191,7 +205,7 @@ def named(what: str, name: str, module: Any, base: type) -> Any:
     Raises:
         ValueError: There is no such class.
     """
-    if name.lower() == "none":
+    if name.lower() == "none" and base is not Trunk:
         return None
     classes = {
         n: c
@@ -199,10 +213,12 @@ def named(what: str, name: str, module: Any, base: type) -> Any:
         if isinstance(c := getattr(module, n), type)
         and issubclass(c, base)
         and c.__module__ != base.__module__  # base classes are no choice
+        and c is not trunks.Cut  # nor is what needs a model
     }
     if name not in classes:
+        none = "" if base is Trunk else "'none' or "
         raise ValueError(
-            f"`{what}` must be 'none' or one of {', '.join(classes)}."
+            f"`{what}` must be {none}one of {', '.join(classes)}."
             f"{did_you_mean(name, classes)} Received: {what}={name!r}"
         )
     return classes[name]
@@ -268,20 +284,35 @@ def default_optimizer(
         kind: Class of the optimizer. AdamW without weight decay is Adam.
         **arguments: Arguments of the optimizer that `config` does not decide.
     """
-    warmup = min(200, steps // 10)
+    share = 1.0 if config.trunk_rate is None else config.trunk_rate
+    if not share > 0:
+        raise ValueError(
+            "`trunk_rate` must be above 0; freeze=trunk leaves the trunk as it is. "
+            f"Received: trunk_rate={config.trunk_rate}"
+        )
+    whole: dict[str, Any] = {
+        "global_clipnorm": config.clip_norm,
+        "use_ema": config.ema is not None,
+        "ema_momentum": config.ema or 0.99,
+    }
+    if share == 1:
+        return _scheduled(config, steps, kind, 1.0, **whole, **arguments)
+    parts = [_scheduled(config, steps, kind, rate, **arguments) for rate in (share, 1)]
+    return PerPart(*parts, **whole)
+
+
+def _scheduled(
+    config: Config, steps: int, kind: Any, share: float, **arguments: Any
+) -> keras.Optimizer:
+    warmup, rate = min(200, steps // 10), config.learning_rate * share
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else config.learning_rate,
+        0.0 if warmup else rate,
         max(steps - warmup, 1),
-        warmup_target=config.learning_rate if warmup else None,
+        warmup_target=rate if warmup else None,
         warmup_steps=warmup,
     )
-    optimizer = kind(
-        schedule,
-        weight_decay=config.weight_decay,
-        global_clipnorm=config.clip_norm,
-        use_ema=config.ema is not None,
-        ema_momentum=config.ema or 0.99,
-        **arguments,
+    optimizer: keras.Optimizer = kind(
+        schedule, weight_decay=config.weight_decay, **arguments
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "stitch"])
     return optimizer

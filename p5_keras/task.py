@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from p5_keras import losses
 from p5_keras.naming import did_you_mean
@@ -166,6 +167,32 @@ class Task:
     def truth(self, label: Tensor) -> dict[str, Tensor]:
         """Turns labels into the same fields that `decode` gives."""
         raise NotImplementedError
+
+    def difference(self, new: Tensor, old: Tensor) -> Tensor:
+        """Says how far raw outputs are from earlier ones, for distillation.
+
+        Args:
+            new: Raw outputs `(batch, ...)`, float32.
+            old: Those of another model for the same inputs.
+
+        Returns:
+            `(batch,)`, 0 where they are the same; here the mean squared difference.
+        """
+        axes = tuple(range(1, len(new.shape)))
+        return ops.mean(ops.square(new - old), axis=axes)
+
+    def views(self, inputs: Tensor) -> dict[str, Tensor] | None:
+        """Makes other pictures of the input for the task to read, in the model.
+
+        Args:
+            inputs: The Keras tensor of the model's input.
+
+        Returns:
+            `None` to read the input as it is. Else "image", of the input's shape but
+            for the number of examples, from which the features are then computed,
+            and what else the head is to have by name.
+        """
+        return None
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns the raw output of the trivial predictor, without a batch axis.

@@ -56,7 +56,15 @@ class Sharing:
 
 
 def attach(task: Task, features: Features, inputs: Tensor) -> Tensor:
-    """Builds a task's head on features and returns its raw output."""
+    """Builds a task's head on features and returns its raw output.
+
+    A task that makes other pictures of the input gets their features: the same layers
+    are applied once more.
+    """
+    if (views := task.views(inputs)) is not None:
+        views = dict(views)
+        again = keras.Function(inputs, features)
+        features = {**again.call(views.pop("image")), **views}
     head = task.build(features, tuple(inputs.shape[1:]))
     return head({x.name: features[x.name] for x in head.inputs})
 

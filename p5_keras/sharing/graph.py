@@ -103,6 +103,19 @@ class TaskGraph:
             return None
         return [x for x, _ in frontier] if shared and frontier else None
 
+    def output_of(self, layer: Any, x: Tensor) -> Tensor:
+        """Returns what a layer makes of a tensor, where it has done so already.
+
+        Args:
+            layer: A layer of one input and one output.
+            x: A Keras tensor; the layer is called on it if it has not been.
+        """
+        for index, node in enumerate(layer._inbound_nodes):
+            known = self._nodes.get((id(layer), index))
+            if known is not None and [id(y) for y in known.inputs] == [id(x)]:
+                return node.outputs[0]
+        return layer(x)
+
     def layer_names(self) -> list[str]:
         """Returns the names of all layers between inputs and heads."""
         heads = {id(x._keras_history.operation) for x in self.outputs.values()}

@@ -3,10 +3,12 @@
 from p5_keras.tasks.classification import Classification
 from p5_keras.tasks.dense_regression import DenseRegression
 from p5_keras.tasks.detection import Detection
+from p5_keras.tasks.kept import Kept
 from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.multi_label import Binary, MultiLabel
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
+from p5_keras.tasks.unlabelled import Unlabelled
 from p5_keras.tasks.vector_head import VectorTask
 
 __all__ = [
@@ -14,9 +16,11 @@ __all__ = [
     "Classification",
     "DenseRegression",
     "Detection",
+    "Kept",
     "MapTask",
     "MultiLabel",
     "Regression",
     "Segmentation",
+    "Unlabelled",
     "VectorTask",
 ]

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses
+from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean
 from p5_keras.task import Task, Tensor
 from p5_keras.tasks.vector_head import VectorTask, class_list
@@ -114,6 +115,10 @@ class Classification(VectorTask):
         """Returns the label with probability 1."""
         label = ops.cast(label, "int32")
         return {"label": label, "probabilities": ops.one_hot(label, self.units)}
+
+    def difference(self, new: Tensor, old: Tensor) -> Tensor:
+        """Returns the divergence of the softened probabilities; see `softened`."""
+        return divergence.softened(new, old)
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns log frequencies of the classes: the majority class wins."""

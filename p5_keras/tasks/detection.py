@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses
+from p5_keras.losses import divergence
 from p5_keras.losses.detection import BOX_LOSSES, DetectionLoss
 from p5_keras.metrics.detection import CocoEvaluator, image_average_precision
 from p5_keras.task import Features, Task, Tensor
@@ -264,6 +265,10 @@ class Detection(Task):
             "classes": ops.cast(ops.floor(label[..., 4]), "int32"),
             "count": ops.sum(ops.cast(valid, "int32"), axis=-1),
         }
+
+    def difference(self, new: Tensor, old: Tensor) -> Tensor:
+        """Returns how far classes, and boxes where objects were, have moved."""
+        return divergence.detections(new, old)
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns how often, and with which mean box, each anchor meets each class.

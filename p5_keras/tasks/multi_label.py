@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses
+from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean, LabelAUC
 from p5_keras.task import Tensor
 from p5_keras.tasks.classification import example_weight
@@ -114,6 +115,10 @@ class MultiLabel(VectorTask):
         label = ops.convert_to_numpy(label)
         known = np.where(np.isnan(label), -1, label)
         return {"probability": label, "label": known.astype("int32")}
+
+    def difference(self, new: Tensor, old: Tensor) -> Tensor:
+        """Returns the mean divergence of the probabilities."""
+        return ops.mean(divergence.bernoulli(new, old), axis=-1)
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns the log-odds of each label's frequency."""

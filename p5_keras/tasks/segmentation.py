@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses
+from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean, MeanIoU
 from p5_keras.task import Tensor
 from p5_keras.tasks.classification import (
@@ -115,6 +116,10 @@ class Segmentation(MapTask):
     def truth(self, label: Tensor) -> dict[str, Tensor]:
         """Returns the class map, −1 where it is unknown."""
         return {"classes": ops.cast(label, "int32")}
+
+    def difference(self, new: Tensor, old: Tensor) -> Tensor:
+        """Returns the divergence of the softened probabilities; see `softened`."""
+        return divergence.softened(new, old)
 
     def prior(self, label: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Returns log frequencies of the classes at every pixel."""

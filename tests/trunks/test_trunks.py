@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import p5_keras as p5
-from p5_keras.trunks import Conv, ConvPool, Cut, Dense, ResNet50
+from p5_keras.trunks import Conv, ConvPool, Cut, Dense, EfficientNetLite0, ResNet50
 
 
 def plain(shape=(32, 32, 3)):
@@ -69,6 +69,11 @@ CASES = {
     "dense": Case(lambda: Dense([8, 5], dropout=0.1), (6,), {"vector": (5,)}),
     "dense-flat": Case(lambda: Dense([3]), (2, 3), {"vector": (3,)}),
     "dense-image": Case(lambda: Dense([3]), (2, 3, 1), {"vector": (3,)}),
+    "efficientnet-lite0": Case(
+        lambda: EfficientNetLite0(levels=4),
+        (45, 64, 3),
+        {"P2": (12, 16, 24), "P3": (6, 8, 40), "P4": (3, 4, 112)},
+    ),
     "resnet50": Case(
         ResNet50,
         (64, 45, 3),

@@ -1,0 +1,8 @@
+"""Tasks without labels, from which a trunk learns, and what it has learned."""
+
+from p5_keras.pretraining.contrast import SimCLR, SimSiam
+from p5_keras.pretraining.masked_image import MaskedImage
+from p5_keras.pretraining.probe import Probe
+from p5_keras.pretraining.rotation import Rotation
+
+__all__ = ["MaskedImage", "Probe", "Rotation", "SimCLR", "SimSiam"]
