@@ -67,7 +67,7 @@ class Plan:
         return model
 
     def callbacks(self, tasks: list[Task], checkpoints: Checkpoints) -> list[Any]:
-        """Returns what accompanies training, beside the checkpoints."""
+        """Returns what accompanies training; the recipe's own can add to the logs."""
         config, workdir, found = self.config, self.workdir, list[Any]()
         if workdir.writes:
             board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
@@ -75,7 +75,7 @@ class Plan:
         if config.unfreeze_every is not None:
             found.append(transfer.Unfreeze(config.unfreeze_every))
         if hasattr(self.recipe, "callbacks"):
-            found = [*self.recipe.callbacks(config, tasks), *found]
+            found = [*self.recipe.callbacks(config, tasks), checkpoints, *found]
         return [*found, TaskStopping(config.task_patience, 0.0, checkpoints)]
 
 
