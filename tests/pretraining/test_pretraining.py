@@ -96,7 +96,7 @@ def test_two_replicas_equal_one_device(name, two_replicas):
             for layer in model.layers:
                 if hasattr(layer, "draw"):  # replicas draw alike what one device draws
                     layer.draw = fixed
-            model.compile(keras.optimizers.SGD(0.1))
+            model.compile(keras.optimizers.SGD(1e-3))
         data = tf.data.Dataset.from_tensor_slices((X, zeros(name))).batch(N).repeat()
         logs = model.fit(data, epochs=1, steps_per_epoch=2, verbose=0).history
         return logs, [v.numpy() for v in model.trainable_variables]
@@ -254,3 +254,11 @@ def test_probe():
     assert history["val_probe_bright_linear"] == [1.0]
     assert history["val_probe_bright_knn"][0] > 0.9
     assert len(history["val_loss"]) == 2
+
+
+@each
+def test_its_cost_is_counted(name):
+    model = build(TASKS[name]())
+    found = p5.cost.parts(model)
+    assert found["parameters"]["heads"][name] == model.get_layer(name).count_params()
+    assert found["flops"]["heads"][name] > 0
