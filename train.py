@@ -127,8 +127,7 @@ def train(plan, strategy) -> None:
         epochs=config.epochs,
         steps_per_epoch=steps,
         validation_data=p5.data.evaluation(sources[1], tasks, batch_size, shard),
-        measures=[p5.Affinity(config.affinity_batches, batches)],
-        callbacks=plan.callbacks(tasks, checkpoints),
+        callbacks=plan.callbacks(tasks, checkpoints, batches),
         verbose=0,
     )
     if not workdir.writes:

@@ -130,8 +130,9 @@ class Frozen:
         self.heads, self.sources = p5.transfer.cached(model, data.sources, 100)
 
     def learn(self, rows, seed: int, steps: int) -> float:
+        """Trains a linear head; returns its accuracy on the test split."""
         keras.utils.set_random_seed(seed)
-        heads = keras.models.clone_model(self.heads)
+        heads = p5.MultiTaskModel.from_config(self.heads.get_config())  # new weights
         heads.compile(keras.optimizers.AdamW(2e-3, weight_decay=1e-2))
         task = self.data.task
         source = subset(self.sources[0], rows)

@@ -1,6 +1,6 @@
 """What a model's tasks lose when it learns one more, on digit_scenes.
 
-python benchmarks/grow.py --epochs=6 --new_epochs=2 --seeds=3
+python benchmarks/grow.py --epochs=6 --new_epochs=2 --seeds 0 1 2
 
 Trains the quickstart without "count", then adds "count" in three ways: the trunk
 frozen, tuned, and tuned while the old tasks are kept by distillation. What learns
@@ -48,7 +48,7 @@ def run(seed: int, arguments: argparse.Namespace) -> dict[str, dict]:
     fit(recipe, config, model, sources[0], arguments.epochs, seed)
     later = dataclasses.replace(config, learning_rate=arguments.learning_rate)
     found = {}
-    for way in WAYS:
+    for way in arguments.ways:
         keras.utils.set_random_seed(seed)
         grown = p5.grow.add_task(model, new)
         learner = p5.grow.learner(
@@ -73,14 +73,16 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=16_000)
     parser.add_argument("--learning_rate", type=float, default=1e-3)
     parser.add_argument("--weight", type=float, default=1.0)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
     arguments = parser.parse_args()
-    runs = [run(seed, arguments) for seed in range(arguments.seeds)]
-    print(f"{'metric':20s} {'before':>15s}", *(f"{way:>17s}" for way in WAYS))
-    for key in runs[0]["kept"]:
-        values = [[r["kept"][key]["before"] for r in runs]]
-        values += [[r[way][key]["after"] for r in runs] for way in WAYS]
-        cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=1):.4f}" for v in values]
+    runs = [run(seed, arguments) for seed in arguments.seeds]
+    ways = arguments.ways
+    print(f"{'metric':20s} {'before':>17s}", *(f"{way:>17s}" for way in ways))
+    for key in runs[0][ways[0]]:
+        values = [[r[ways[0]][key]["before"] for r in runs]]
+        values += [[r[way][key]["after"] for r in runs] for way in ways]
+        cells = [f"{np.mean(v):.4f} ± {np.std(v, ddof=len(v) > 1):.4f}" for v in values]
         print(f"{key:20s}", *(f"{cell:>17s}" for cell in cells))
 
 

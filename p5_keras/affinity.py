@@ -10,6 +10,7 @@ import tensorflow as tf
 from p5_keras.weighting.gradients import gram
 
 Logs = dict[str, float]
+Batches = Callable[[int], tf.data.Dataset]
 
 PREFIX = "affinity/"
 KINDS = ("lookahead", "cosine")
@@ -44,9 +45,7 @@ class Affinity(keras.callbacks.Callback):
         NeurIPS 2021, equation 1.
     """
 
-    def __init__(
-        self, count: int | None, batches: Callable[[int], tf.data.Dataset]
-    ) -> None:
+    def __init__(self, count: int | None, batches: Batches) -> None:
         super().__init__()
         if count is not None and count < 1:
             raise ValueError(f"`count` must be 1 or more. Received: count={count}")

@@ -96,8 +96,8 @@ class Checkpoints(keras.callbacks.Callback):
             batches: From the number of a step to an endless dataset that starts there.
             epochs: Number of the last epoch.
             steps_per_epoch: Steps an epoch.
-            **kwargs: Arguments of `model.fit`; `callbacks` come after this one, and
-                `measures`, callbacks that add to an epoch's logs, before it.
+            **kwargs: Arguments of `model.fit`; `callbacks` come after this one,
+                unless it is among them.
 
         Raises:
             ValueError: An epoch is not a whole number of executions, a loss is not
@@ -117,7 +117,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._meeting = Meeting(model.distribute_strategy, pause)
         if progress.metrics:
             _build_metrics(model, batches(progress.step))
-        callbacks = [*kwargs.pop("measures", ()), self, *kwargs.pop("callbacks", ())]
+        callbacks = list(kwargs.pop("callbacks", ()))
+        if self not in callbacks:
+            callbacks = [self, *callbacks]
         watch = workers_watched(others(model.distribute_strategy))
         with watch, sigterm_noted() as self._sigterm:
             while progress.step < steps and not progress.stopped:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def flops(model: keras.Model) -> int:
+def flops(model: keras.Model, rows: int = 1) -> int:
     """Counts the floating-point operations of a forward pass for one example.
 
     A multiplication and an addition are two. What TensorFlow's profiler has no count
@@ -17,9 +17,10 @@ def flops(model: keras.Model) -> int:
 
     Args:
         model: A functional model with inputs of a fixed size.
+        rows: Rows of its inputs that are one example.
     """
     inputs = keras.tree.map_structure(
-        lambda x: tf.TensorSpec([1, *x.shape[1:]], x.dtype), model.input
+        lambda x: tf.TensorSpec([rows, *x.shape[1:]], x.dtype), model.input
     )
     forward = tf.function(lambda x: model(x, training=False))
     graph = forward.get_concrete_function(inputs).graph
@@ -49,11 +50,11 @@ def parts(model: Any) -> dict[str, dict[str, Any]]:
         "parameters" and "flops", both with the numbers of "trunk" and "sharing" and,
         by task, of "heads".
     """
-    heads = {name: model.get_layer(name) for name in model.task_names}
+    heads = {task: model.get_layer(task.name) for task in model.tasks}
     trunk = [x for x in model.layers if x.name.startswith("trunk_")]
     found = {}
     for what, count in (("parameters", _parameters), ("flops", flops)):
-        own = {name: count(head) for name, head in heads.items()}
+        own = {t.name: count(head, t.pictures) for t, head in heads.items()}
         stages, rest = sum(map(count, trunk)), count(model) - sum(own.values())
         found[what] = {"trunk": stages, "sharing": rest - stages, "heads": own}
     return found
@@ -81,5 +82,6 @@ def summary(model: Any) -> None:
         print(f"{name:24s} {size:14,} {work:16,}")
 
 
-def _parameters(model: keras.Model) -> int:
+def _parameters(model: keras.Model, rows: int = 1) -> int:
+    del rows
     return sum(int(np.prod(v.shape)) for v in model.weights)

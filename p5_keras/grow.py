@@ -84,8 +84,9 @@ def learner(
     Data with labels of these tasks are enough to train it, and the grown model learns
     as it does. What becomes of the other tasks is the caller's choice: with `frozen`
     they stay as they are, to the bit; with `old` the trunk is tuned while their own
-    old outputs on the new inputs are what their outputs are held to; with neither the
-    trunk is tuned and they are forgotten as it goes.
+    old outputs on the new inputs are what their outputs are held to, and batch
+    normalisation stays as it is; with neither the trunk is tuned and they are forgotten
+    as it goes.
 
     Args:
         grown: What `add_task` or `replace_head` returned; not compiled.
@@ -119,6 +120,11 @@ def learner(
                 f"Received: {old.task_names}, tasks={list(tasks)}"
             )
         before = copy(old)
+        new = {id(x) for name in tasks for x in _flat(grown.get_layer(name))}
+        for layer in (x for part in grown.layers for x in _flat(part)):
+            # By the batch it would answer otherwise than before from the first step.
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = layer.trainable and id(layer) in new
         answers = {n: before.output[n] for n in kept}
         said = Earlier(keras.Model(before.input, answers), name="old")(grown.input)
         for name in kept:
@@ -204,6 +210,10 @@ def _model(
         head_l2=grown.head_l2,
         name=grown.name,
     )
+
+
+def _flat(layer: Any) -> list[Any]:
+    return list(layer._flatten_layers())
 
 
 def _check(model: MultiTaskModel, names: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import keras
 
 from p5_keras import recipe as recipes
 from p5_keras import transfer
+from p5_keras.affinity import Affinity, Batches
 from p5_keras.checkpoint import Checkpoints
 from p5_keras.data import SPLITS, Source, summary
 from p5_keras.model import MultiTaskModel
@@ -83,16 +84,25 @@ class Plan:
         transfer.freeze(model, self.config.freeze)
         return model
 
-    def callbacks(self, tasks: list[Task], checkpoints: Checkpoints) -> list[Any]:
-        """Returns what accompanies training, beside the checkpoints."""
-        config, workdir, found = self.config, self.workdir, list[Any]()
+    def callbacks(
+        self, tasks: list[Task], checkpoints: Checkpoints, batches: Batches
+    ) -> list[Any]:
+        """Returns what accompanies training, first what adds to an epoch's logs.
+
+        Args:
+            tasks: The tasks.
+            checkpoints: Saves the run, and writes the logs of its epochs.
+            batches: From the number of a step to training batches that start there.
+        """
+        config, workdir = self.config, self.workdir
+        own = getattr(self.recipe, "callbacks", None)
+        found = list(own(config, tasks)) if own else []
+        found += [Affinity(config.affinity_batches, batches), checkpoints]
         if workdir.writes:
             board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
             found += [EpochTable(tasks, config.epochs), board]
         if config.unfreeze_every is not None:
             found.append(transfer.Unfreeze(config.unfreeze_every))
-        if hasattr(self.recipe, "callbacks"):
-            found = [*self.recipe.callbacks(config, tasks), *found]
         return [*found, TaskStopping(config.task_patience, 0.0, checkpoints)]
 
 

@@ -49,6 +49,8 @@ class Task:
     primary: ClassVar[str] = ""
     #: What `example_scores` measures, for the reader of a table.
     score_name: ClassVar[str] = ""
+    #: How many pictures `views` makes of one.
+    pictures: ClassVar[int] = 1
     #: What the label's field holds that moves with the image: "boxes", "map", or "".
     follows: ClassVar[str] = ""
     #: Value of a pixel without a label, in a field that is a map.

@@ -9,6 +9,7 @@ from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.mixup import CutMix, MixUp
 from p5_keras.data.pictures import inspect
 from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
+from p5_keras.data.records import Problems, Records
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import SPLITS, load, prepare
 from p5_keras.data.user_data import UserData, of_records, user_data
@@ -21,6 +22,8 @@ __all__ = [
     "CutMix",
     "MixUp",
     "Mixture",
+    "Problems",
+    "Records",
     "Source",
     "UserData",
     "adapt",

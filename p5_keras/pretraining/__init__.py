@@ -5,4 +5,7 @@ from p5_keras.pretraining.masked_image import MaskedImage
 from p5_keras.pretraining.probe import Probe
 from p5_keras.pretraining.rotation import Rotation
 
-__all__ = ["MaskedImage", "Probe", "Rotation", "SimCLR", "SimSiam"]
+#: The tasks.
+METHODS = ("MaskedImage", "Rotation", "SimCLR", "SimSiam")
+
+__all__ = ["METHODS", "MaskedImage", "Probe", "Rotation", "SimCLR", "SimSiam"]

@@ -30,6 +30,7 @@ class Contrast(Unlabelled):
         **kwargs: Arguments of `Task`.
     """
 
+    pictures = 2
     better = {"match": "higher"}
     primary = "match"
     score_name = "less loss"

@@ -1,5 +1,6 @@
 """How good a trunk's features are, by what simple classifiers make of them."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -17,17 +18,17 @@ class Probe(keras.callbacks.Callback):
     """Measures a trunk during training by a linear probe and by nearest neighbours.
 
     Its deepest feature, averaged over positions, is computed for labelled examples
-    that training does not see as such. After validation the logs get
-    `probe_<task>_linear`, the accuracy of a logistic regression on the features, and
-    `probe_<task>_knn`, that of 20 nearest neighbours by cosine; as `val_probe_...` they
-    are in `logs/history.csv`.
+    that training does not see as such. The epoch's logs get `val_probe_<task>_linear`,
+    the accuracy of a logistic regression on the features, and `val_probe_<task>_knn`,
+    that of 20 nearest neighbours by cosine. A recipe's `callbacks` come before the
+    checkpoints, so that these numbers are in `logs/history.csv`.
 
     Args:
         task: A classification task, which need not be in the model.
         train: The labelled examples to learn from.
         held_out: Those to measure on.
         every: Epochs from one measurement to the next.
-        limit: Examples of each source that are used at most.
+        limit: Examples of each source that are used at most, evenly spread.
     """
 
     def __init__(
@@ -40,19 +41,13 @@ class Probe(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.task, self.every = task, every
-        self.sources = [source.first(limit) for source in (train, held_out)]
-        self._epoch = 0
+        self.sources = [_spread(source, limit) for source in (train, held_out)]
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes the epoch."""
-        self._epoch = epoch
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Adds to the logs of validation, when it is time."""
-        if logs is not None and (self._epoch + 1) % self.every == 0:
-            logs.update(
-                {f"probe_{self.task.name}_{k}": v for k, v in self.measure().items()}
-            )
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds to the logs, when it is time."""
+        if logs is not None and (epoch + 1) % self.every == 0:
+            start = f"val_probe_{self.task.name}_"
+            logs |= {start + name: value for name, value in self.measure().items()}
 
     def measure(self) -> dict[str, float]:
         """Returns "linear" and "knn", both an accuracy."""
@@ -83,6 +78,16 @@ class Probe(keras.callbacks.Callback):
             ]
             found.append((columns[0], columns[1]))
         return found
+
+
+def _spread(source: Source, limit: int) -> Source:
+    """Returns a source of examples from its beginning to its end."""
+    size = min(source.size, limit)
+
+    def read(index: Any, epoch: Any) -> Any:
+        return source.read(index * source.size // size, epoch)
+
+    return dataclasses.replace(source, size=size, read=read)
 
 
 def linear(

@@ -30,6 +30,7 @@ class Rotation(Unlabelled):
     """
 
     kind = "rotation"
+    pictures = 4
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "less loss"
