@@ -152,7 +152,7 @@ def assess(
             known = {n: f for n, f in truth.items() if batch["weight"][n][i] > 0}
             examples.append(
                 {
-                    "image": batch["x"][i],
+                    "image": tf.nest.map_structure(lambda v: v[i], batch["x"]),
                     "truth": _row(known, i),
                     "prediction": _row(batch["fields"], i),
                 }

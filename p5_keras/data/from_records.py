@@ -28,8 +28,8 @@ def from_records(
 ) -> Source:
     """Makes a source of one split of records.
 
-    An example has an "image" `(height, width, channels)` uint8, or an "input" `(size,)`
-    float32 for tables, and for each field, by its kind:
+    An example has an "image" `(height, width, channels)` uint8, or an "input" of raw
+    values by column, and for each field, by its kind:
 
     - "class": int64 `()`, negative where missing.
     - "labels": float32 `(classes,)`, NaN where missing.
@@ -68,10 +68,11 @@ def from_records(
     own = records.take(rows)
     masks = [name for name, f in records.fields.items() if f.kind == "mask"]
     columns = label_columns(records, rows)
-    if records.inputs is not None:
-        columns["input"] = np.asarray(own.inputs, "float32")
     if records.images is None:
-        return Source(len(rows), reader(columns), transform, augment)
+        columns["input"] = own.inputs
+        return Source(
+            len(rows), reader(columns), transform, augment, encoders=records.encoders
+        )
     size = _size(records, image_size)
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}

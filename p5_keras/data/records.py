@@ -2,12 +2,13 @@
 
 import collections
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from p5_keras.inputs import Input
 from p5_keras.values import unknown
 
 KINDS = ("class", "labels", "number", "boxes", "mask")
@@ -92,8 +93,9 @@ class Records:
         fields: What each column of labels holds.
         columns: The labels by field, as `Field` describes them.
         images: `(n,)` strings, the path of each picture, or `None` for tables.
-        inputs: `(n, size)` float32 for tables without pictures, or `None`.
-        input_names: Names of the `size` numbers of `inputs`.
+        inputs: Without pictures, raw values `(n, ...)` by column; else `None`.
+        encoders: What a model's inputs make of these, by name; they have seen the
+            training examples.
         sides: For each example `(height, width)` that its boxes or masks were drawn
             on, `(n, 2)` with 0 where unknown; a picture that its EXIF data turn is
             turned only if that agrees. `None` turns all.
@@ -108,8 +110,8 @@ class Records:
     fields: dict[str, Field]
     columns: dict[str, Any]
     images: np.ndarray | None = None
-    inputs: np.ndarray | None = None
-    input_names: tuple[str, ...] = ()
+    inputs: dict[str, np.ndarray] | None = None
+    encoders: Mapping[str, Input] = field(default_factory=dict)
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
     problems: Problems = field(default_factory=Problems)
@@ -132,7 +134,7 @@ class Records:
             splits=self.splits[rows],
             columns={name: some(column) for name, column in self.columns.items()},
             images=some(self.images),
-            inputs=some(self.inputs),
+            inputs=self.inputs and {n: some(c) for n, c in self.inputs.items()},
             sides=some(self.sides),
             shapes=some(self.shapes),
         )
