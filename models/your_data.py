@@ -142,7 +142,9 @@ def _trunk(config: Config, inputs: dict[str, p5.inputs.Input]) -> p5.Trunk:
         p5.inputs.Waveform: config.sound_trunk,
     }
     trunks = {name: known[type(one)] for name, one in inputs.items()}
-    return p5.trunks.MultiInput(trunks) if len(trunks) > 1 else trunks[next(iter(trunks))]
+    return (
+        p5.trunks.MultiInput(trunks) if len(trunks) > 1 else trunks[next(iter(trunks))]
+    )
 
 
 def _levels(config: Config) -> int:

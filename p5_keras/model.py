@@ -36,8 +36,8 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     weights and logs are keyed by task.
 
     Args:
-        *args: Keras input or a dict of several, dict of one Keras tensor a task, and
-            the model's name, as `keras.Model` takes them.
+        *args: Keras input or inputs, dict of one Keras tensor a task, and the model's
+            name, as `keras.Model` takes them.
         tasks: The tasks, in the order of tables and reports.
         trunk_l2: λ.
         head_l2: γ.
@@ -262,8 +262,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     def get_config(self) -> dict[str, Any]:
         """Returns the functional graph, the tasks, the encoders, λ and γ."""
         saved = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
+        return super().get_config() | {
             "tasks": [saved(t) for t in self.tasks],
             "encoders": {n: saved(e) for n, e in self.encoders.items()},
             "trunk_l2": self.trunk_l2,
@@ -274,12 +273,12 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Makes the model of `get_config()` again."""
         config = dict(config)
-        loaded = keras.saving.deserialize_keras_object
+        load = keras.saving.deserialize_keras_object
         own = {key: config.pop(key) for key in ("tasks", "trunk_l2", "head_l2")}
         encoders = config.pop("encoders", {})  # older files have none
+        own["encoders"] = {name: load(e) for name, e in encoders.items()}
+        own["tasks"] = [load(t) for t in own["tasks"]]
         graph = keras.Model.from_config(config, custom_objects=custom_objects)
-        own["tasks"] = [loaded(t) for t in own["tasks"]]
-        own["encoders"] = {name: loaded(e) for name, e in encoders.items()}
         return cls(graph.input, graph.output, name=graph.name, **own)
 
     def get_compile_config(self) -> dict[str, Any] | None:

@@ -228,9 +228,7 @@ def settings(config: Config, described: dict[str, Any] | None) -> list[str]:
     return [f"{k}={v}" for k, v in (described or {}).items() if k in names]
 
 
-def build(
-    config: Config, tasks: list[Task], input_shape: Any
-) -> MultiTaskModel:
+def build(config: Config, tasks: list[Task], input_shape: Any) -> MultiTaskModel:
     """Builds the model that a configuration describes; see `build_model`.
 
     Args:

@@ -32,6 +32,7 @@ def from_records(
     values by column, and for each field, by its kind:
 
     - "class": int64 `()`, negative where missing.
+    - "tags": int64 `(length,)`, negative where there is none.
     - "labels": float32 `(classes,)`, NaN where missing.
     - "number": float32 `(size,)`, NaN where missing.
     - "boxes": `{"bbox": (n, 4) float32 as y1, x1, y2, x2 in 0..1, "label": (n,) int64}`
@@ -70,9 +71,8 @@ def from_records(
     columns = label_columns(records, rows)
     if records.images is None:
         columns["input"] = own.inputs
-        return Source(
-            len(rows), reader(columns), transform, augment, encoders=records.encoders
-        )
+        encoders = records.encoders
+        return Source(len(rows), reader(columns), transform, augment, encoders=encoders)
     size = _size(records, image_size)
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}
@@ -202,7 +202,7 @@ def _channels(records: Records, channels: int | None) -> int:
 
 def _column(field: Field, column: Any, whole: Any) -> Any:
     """Returns the labels of a split, `(n, ...)` each; `whole` is that of all splits."""
-    if field.kind == "class":
+    if field.kind in ("class", "tags"):
         return np.asarray(column, "int64")
     if field.kind == "labels":
         return np.asarray(column, "float32")

@@ -11,7 +11,7 @@ import numpy as np
 from p5_keras.inputs import Input
 from p5_keras.values import unknown
 
-KINDS = ("class", "labels", "number", "boxes", "mask")
+KINDS = ("class", "labels", "number", "tags", "boxes", "mask")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Field:
     - "labels": several that may be true at once, float32 `(n, classes)` of 0 and 1,
       NaN where missing.
     - "number": float32 `(n,)` or `(n, size)`, NaN where missing.
+    - "tags": a class for each token, int64 `(n, length)`, negative where none.
     - "boxes": a list with, for each example, `None` where missing, or `(boxes, ids)`:
       float32 `(m, 4)` as y1, x1, y2, x2 in 0..1, and int64 `(m,)`.
     - "mask": a list of paths of one-channel pictures of the example's size, "" where
@@ -161,6 +162,33 @@ class Records:
             columns={**self.columns, name: column},
         )
         return found.take(column >= 0)
+
+
+def tag_column(
+    tags: Sequence[Sequence[str]],
+    length: int,
+    training: Sequence[Sequence[str]] | None = None,
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Makes a column of kind "tags".
+
+    Args:
+        tags: The tags of each example's tokens.
+        length: Number of tokens that are kept.
+        training: The tags that are known; those of all examples if left out. Others
+            are mistakes whatever is predicted, so they stand behind these.
+
+    Returns:
+        The names, "O" first, and `(n, length)` int64, −1 where there is no token.
+    """
+    first = sorted({tag for own in training or tags for tag in own} - {"O"})
+    rest = sorted({tag for own in tags for tag in own} - {"O", *first})
+    names = ("O", *first, *rest)
+    place = {name: i for i, name in enumerate(names)}
+    column = np.full((len(tags), length), -1, "int64")
+    for i, own in enumerate(tags):
+        ids = [place[tag] for tag in own[:length]]
+        column[i, : len(ids)] = ids
+    return names, column
 
 
 def split_examples(

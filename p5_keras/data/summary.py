@@ -90,8 +90,9 @@ def _contents(field: Field, column: Any, training: np.ndarray, size: Any) -> Jso
     """Returns counts and ranges of the training labels of a field."""
     names = list(field.class_names)
     own = [column[int(i)] for i in np.flatnonzero(training)]
-    if field.kind == "class":
-        counts = np.bincount([i for i in own if i >= 0], minlength=len(names))
+    if field.kind in ("class", "tags"):
+        ids = np.array(own)
+        counts = np.bincount(ids[ids >= 0], minlength=len(names))
         return {"classes": _named(names, counts)}
     if field.kind == "labels":
         counts = np.nansum(np.array(own), axis=0).astype(int)

@@ -37,7 +37,9 @@ def of_tensors(model: MultiTaskModel) -> Entry:
     """Returns the way in by the model's own inputs."""
     sources = model.inputs
     specs = [
-        tf.TensorSpec([None, *x.shape[1:]], "int32" if "int" in x.dtype else "float32", x.name)
+        tf.TensorSpec(
+            [None, *x.shape[1:]], "int32" if "int" in x.dtype else "float32", x.name
+        )
         for x in sources
     ]
 
@@ -83,4 +85,6 @@ def tensors_signature(model: MultiTaskModel) -> str:
 
 def _blank(spec: tf.TensorSpec) -> Tensor:
     shape = [1 if size is None else size for size in spec.shape]
-    return tf.fill(shape, "") if spec.dtype == tf.string else tf.zeros(shape, spec.dtype)
+    return (
+        tf.fill(shape, "") if spec.dtype == tf.string else tf.zeros(shape, spec.dtype)
+    )

@@ -32,10 +32,10 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
       size. Boxes are in pixels of each file's image. `ok` is false for a file that
       cannot be read; its other outputs mean nothing, and those of the other files
       are not touched.
-    - `serve_wav_bytes`, for a model of sound alone: the same from `wav_bytes`, WAV files
-      of 16 bits at the model's rate, of which the first channel is read.
-    - `serve_tensors`, where the first takes raw values: the same from what these become,
-      as the model itself takes it.
+    - `serve_wav_bytes`, for a model of sound alone: the same from `wav_bytes`, WAV
+      files of 16 bits at the model's rate, of which the first channel is read.
+    - `serve_tensors`, where the first takes raw values: the same from what these
+      become, as the model itself takes it.
 
     A request for each is written for TensorFlow Serving to warm up with.
 
@@ -78,7 +78,7 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
         return found | {"ok": ok}
 
     def serve_wav_bytes(wav_bytes: Tensor) -> dict[str, Any]:
-        x, ok = decode_wavs(wav_bytes, sound.rate, shape[0])
+        x, ok = decode_wavs(wav_bytes, rate, shape[0])
         return decoded(model, x) | {"ok": ok}
 
     archive = keras.export.ExportArchive()
@@ -97,7 +97,8 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     if isinstance(sound, Waveform) and len(model.encoders) == 1:
         strings = [tf.TensorSpec([None], tf.string, "wav_bytes")]
         archive.add_endpoint("serve_wav_bytes", serve_wav_bytes, strings)
-        silence = tf.audio.encode_wav(tf.zeros([shape[0], 1]), sound.rate).numpy()
+        rate = sound.rate
+        silence = tf.audio.encode_wav(tf.zeros([shape[0], 1]), rate).numpy()
         requests["serve_wav_bytes"] = {"wav_bytes": [silence]}
     if reads_images(model):
         strings = [tf.TensorSpec([None], tf.string, "image_bytes")]

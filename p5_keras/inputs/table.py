@@ -54,7 +54,9 @@ class Table(Input):
                 known = ~np.isnan(values)
                 some = values[known] if known.any() else np.zeros(1)
                 mean, std = some.mean(), some.std()
-                found[name] = {"mean": float(mean), "std": float(std)} if std > 0 else {}
+                found[name] = (
+                    {"mean": float(mean), "std": float(std)} if std > 0 else {}
+                )
             else:
                 known = values != ""
                 categories = in_order(np.unique(values[known]))
@@ -64,7 +66,7 @@ class Table(Input):
 
     @property
     def names(self) -> list[str]:
-        """What each number of the vector is: "age", "work=Private", …"""
+        """What each number of the vector is, such as "age" or "work=Private"."""
         return [name for names in self._blocks() for name in names]
 
     @property

@@ -7,6 +7,7 @@ from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.multi_label import Binary, MultiLabel
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
+from p5_keras.tasks.tagging import Tagging
 from p5_keras.tasks.vector_head import VectorTask
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "MultiLabel",
     "Regression",
     "Segmentation",
+    "Tagging",
     "VectorTask",
 ]

@@ -60,7 +60,9 @@ class MultiInput(Trunk):
         for name, trunk in self.trunks.items():
             stages = trunk.stages(input_shape[name])
             first = next(iter(stages.values())).input
-            inputs[name] = x = keras.Input(first.shape[1:], dtype=first.dtype, name=name)
+            inputs[name] = x = keras.Input(
+                first.shape[1:], dtype=first.dtype, name=name
+            )
             for feature, stage in stages.items():
                 stage.name = f"{name}_{feature}"
                 x = stage(x)

@@ -55,7 +55,9 @@ class _TextTrunk(Trunk):
         inputs = x = keras.Input(input_shape, dtype="int32")
         if self.token_dropout:
             x = TokenDropout(self.token_dropout)(x)
-        x = layers.Embedding(self.vocabulary, self.width)(x)
+        # Of the size of what normalised layers give, or recurrence is slow to start.
+        start = keras.initializers.RandomNormal(stddev=0.5)
+        x = layers.Embedding(self.vocabulary, self.width, start)(x)
         x = self._placed(x)
         if self.dropout:
             x = layers.Dropout(self.dropout)(x)

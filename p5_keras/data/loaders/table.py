@@ -53,9 +53,9 @@ def load(
     """Reads a table, as CSV or Parquet.
 
     A column that names pictures is found by itself; every other column is then a
-    target, unless `targets` says which. So it is with `texts`. Without either, `targets`
-    are told from all other columns; texts that are neither classes nor short are then
-    read word by word.
+    target, unless `targets` says which. So it is with `texts`. Without either,
+    `targets` are told from all other columns; texts that are neither classes nor short
+    are then read word by word.
 
     What a target is follows from its values. Texts are classes if at most 50 of them
     differ, or a tenth of the rows; several labels in a cell are told by `separator`;
@@ -217,8 +217,11 @@ def _roles(
         name
         for name in told_from
         if name in texts
-        or (forms[name] == "text" and name not in classes)
-        and table_columns.is_prose(table.columns[name])
+        or (
+            forms[name] == "text"
+            and name not in classes
+            and table_columns.is_prose(table.columns[name])
+        )
     ]
     return _Roles(image, split, group, chosen, told_from, forms, read)
 
@@ -238,8 +241,10 @@ def _without_faults(
             for row, reason in table_columns.faults(table.columns[name], name).items():
                 bad.setdefault(row, (table.where(row), reason))
         if [name] == roles.inputs and name in roles.texts:
-            for row in np.flatnonzero(table.columns[name].is_null().to_numpy(False)):
-                bad.setdefault(row, (table.where(row), f"column {name!r} holds no text"))
+            absent = table.columns[name].is_null().to_numpy(False)
+            for row in map(int, np.flatnonzero(absent)):
+                reason = f"column {name!r} holds no text"
+                bad.setdefault(row, (table.where(row), reason))
     for row in sorted(bad):
         problems.bad(*bad[row])
     keep = np.ones(len(table), bool)

@@ -67,12 +67,13 @@ def make(
         if plain:
             encoders["table"] = Table(plain, {name: learned[name] for name in plain})
     written = [name for name, kind in kinds.items() if kind == "text"]
-    for name in written:
-        own = "text" if len(written) == 1 else f"text_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
-        encoders[own] = text(name, seen[name])
-        cut = sum(_tokens(t, encoders[own]) > encoders[own].shape[0] for t in raw[name])
+    for column in written:
+        suffix = re.sub(r"[^A-Za-z0-9]", "_", column)
+        made_of = text(column, seen[column])
+        encoders["text" if len(written) == 1 else f"text_{suffix}"] = made_of
         problems.note(
-            f"texts of {name!r} longer than {encoders[own].shape[0]}, cut off", cut
+            f"texts of {column!r} longer than {made_of.length}, cut off",
+            sum(_tokens(value, made_of) > made_of.length for value in raw[column]),
         )
     return raw, encoders
 
@@ -98,6 +99,5 @@ def text(column: str, texts: np.ndarray) -> Text:
     return made
 
 
-def _tokens(value: str, encoder: Input) -> int:
-    by_character = isinstance(encoder, Text) and encoder.split == "character"
-    return len(value) if by_character else len(value.split())
+def _tokens(value: str, encoder: Text) -> int:
+    return len(value) if encoder.split == "character" else len(value.split())

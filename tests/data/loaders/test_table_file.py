@@ -17,6 +17,7 @@ def vectors(records):
 def names(records):
     return tuple(records.encoders["table"].names)
 
+
 OUT = ". Put it right, or leave such examples out with --on_bad_example=skip"
 
 
