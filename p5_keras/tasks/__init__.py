@@ -5,6 +5,7 @@ from p5_keras.tasks.dense_regression import DenseRegression
 from p5_keras.tasks.detection import Detection
 from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.multi_label import Binary, MultiLabel
+from p5_keras.tasks.ordinal import Ordinal
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
 from p5_keras.tasks.tagging import Tagging
@@ -17,6 +18,7 @@ __all__ = [
     "Detection",
     "MapTask",
     "MultiLabel",
+    "Ordinal",
     "Regression",
     "Segmentation",
     "Tagging",
