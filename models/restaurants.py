@@ -54,7 +54,9 @@ def read(folder: pathlib.Path, name: str) -> list[dict[str, str]]:
             f"`data_dir` must hold {name}. Received: {path} ({error.strerror})"
         ) from error
     rows = csv.DictReader(lines)
-    return [{k: "" if v.strip() == "?" else v.strip() for k, v in r.items()} for r in rows]
+    return [
+        {k: "" if v.strip() == "?" else v.strip() for k, v in r.items()} for r in rows
+    ]
 
 
 @functools.lru_cache(1)

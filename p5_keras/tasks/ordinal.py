@@ -135,7 +135,7 @@ class Ordinal(VectorTask):
 
 @keras.saving.register_keras_serializable("p5_keras")
 class Thresholds(layers.Layer):
-    """Adds a bias of its own for each output to one score: `(batch, 1)` to `(batch, n)`.
+    """Adds biases to one score: `(batch, 1)` to `(batch, count)`.
 
     Args:
         count: Number of outputs.
@@ -182,7 +182,9 @@ class OrdinalCrossEntropy(MeanLoss):
     def elements(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `(batch,)` losses, and ones."""
         label = ops.cast(y_true, "float32")[:, None]
-        above = ops.cast(label > ops.arange(y_pred.shape[-1], dtype="float32"), "float32")
+        above = ops.cast(
+            label > ops.arange(y_pred.shape[-1], dtype="float32"), "float32"
+        )
         each = ops.relu(y_pred) - y_pred * above
         each = each + ops.log1p(ops.exp(-ops.abs(y_pred)))
         found = ops.mean(each, axis=-1)

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -87,3 +88,23 @@ def test_a_column_of_tags():
     names, column = p5.data.tag_column([["O", "B-b"], ["B-a"] * 4], 3, [["O", "B-b"]])
     assert names == ("O", "B-b", "B-a")
     assert column.tolist() == [[0, 1, -1], [2, 2, 2]]
+
+
+def test_a_model_of_tags_learns_and_comes_back(tmp_path):
+    said = np.array(["play jazz now", "now play", "play rock"] * 4)
+    tags = [["O", "B-a", "O"], ["O", "O"], ["O", "B-a"]] * 4
+    names, column = p5.data.tag_column(tags, 4)
+    task = p5.tasks.Tagging("slot", class_names=list(names), hidden=8, dropout=0.1)
+    encoder = p5.inputs.Text("said", length=4)
+    encoder.adapt({"said": said})
+    trunk = p5.trunks.TextConv(16, depth=1)
+    model = p5.build_model(trunk, [task], {"text": encoder})
+    model.compile(keras.optimizers.Adam(0.03))
+    x = encoder.encode({"said": tf.constant(said)})
+    data = tf.data.Dataset.from_tensors((x, {"slot": tf.constant(column)}))
+    model.fit(data.repeat(40), epochs=1, verbose=0)
+    assert model.evaluate(data, return_dict=True, verbose=0)["slot_f1"] == 1
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert again.tasks[0].get_config() == task.get_config()
+    np.testing.assert_allclose(again(x)["slot"], model(x)["slot"], atol=1e-5)

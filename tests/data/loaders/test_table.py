@@ -628,6 +628,61 @@ def test_a_target_named_as_the_picture_of_an_example(tmp_path):
 # Real tables.
 
 
+LINES = [
+    "the film was dull and far too long",
+    "a warm and funny story about two old friends",
+    "фильм очень длинный и скучный, но красивый",
+]
+
+
+def prose(tmp_path, *more, count=60):
+    rows = [f'{"pn"[i % 2]},{i % 7},"{LINES[i % 3]} {i}"' for i in range(count)]
+    return write(tmp_path, "\n".join(["mood,stars,review", *rows, *more]))
+
+
+def test_texts_are_read_word_by_word(tmp_path):
+    path = prose(tmp_path)
+    records = table.load(path, Problems(), targets=("mood",))
+    assert list(records.encoders) == ["table", "text"]
+    text = records.encoders["text"]
+    assert (text.column, text.length, text.split) == ("review", 16, "whitespace")
+    assert {"film", "скучный"} <= set(text.vocabulary)
+    assert names(records) == ("stars",)
+    records = table.load(path, Problems(), texts=("review",))
+    assert list(records.fields) == ["mood", "stars"]
+    assert list(records.encoders) == ["text"]
+
+
+def test_a_long_text_is_cut_off_and_a_missing_one_a_fault(tmp_path):
+    path = prose(tmp_path, f"p,1,{'long ' * 200_000}")
+    problems = Problems()
+    options = {"targets": ("mood",), "ignore": ("stars",)}
+    assert len(table.load(path, problems, **options)) == 61
+    assert dict(problems.notes) == {"texts of 'review' longer than 16, cut off": 1}
+    path = prose(tmp_path, "p,1,", "", "n,2,fine as it is")
+    assert (
+        failure(path, **options)
+        == f"{path}, row 62: column 'review' holds no text{OUT}"
+    )
+    problems = Problems("skip")
+    assert len(table.load(path, problems, **options)) == 61
+
+
+def test_formulas_are_read_by_character(tmp_path):
+    rows = [f"{i % 2},CC(=O)N{'C' * (i % 40)}c1ccccc1" for i in range(60)]
+    path = write(tmp_path, "\n".join(["toxic,formula", *rows]))
+    records = table.load(path, Problems(), texts=("formula",))
+    text = records.encoders["text"]
+    assert (text.split, text.standardize) == ("character", "none")
+    assert set(text.vocabulary) == set("CcON(=)1")
+
+
+def test_a_target_that_is_to_be_read(tmp_path):
+    assert failure(prose(tmp_path), targets=("mood",), texts=("mood",)) == (
+        "A column must not stand in `targets` and in `texts`. Received: 'mood' in both"
+    )
+
+
 def real(folder, name):
     path = folder / name
     if not path.exists():
