@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
             p5.export.write(model, folder, FLAGS.forms, val)
             for form in FLAGS.forms:
                 file = pathlib.Path(folder) / p5.export.FILES[form]
-                run = runner(file, model.inputs[0].name)
+                run = runner(file, [model.inputs[0].name])
                 rows.setdefault(form, []).append(measured(model, test, run))
     columns = list(rows["the model"][0])
     print(f"\n| form | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")

@@ -79,4 +79,5 @@ def about(config: Config, tasks: list[p5.Task]) -> dict:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One dense layer under both heads."""
-    return p5.recipe.build(config, tasks, found(config.data_dir).shape)
+    inputs = found(config.data_dir).records.encoders
+    return p5.recipe.build(config, tasks, inputs)

@@ -19,7 +19,9 @@ class Config(p5.recipe.Config):
 
     Attributes:
         trunk: The trunk for pictures; small ones get fewer of its levels.
-        table_trunk: The trunk for tables.
+        table_trunk: The trunk for the columns of tables.
+        text_trunk: The trunk for text.
+        sound_trunk: The trunk for sound.
         dataset: As in `user_data`.
         dataset_options: As in `user_data`.
         on_bad_example: "raise" or "skip".
@@ -37,7 +39,9 @@ class Config(p5.recipe.Config):
     """
 
     trunk: p5.Trunk = p5.trunks.Conv(width=24, depth=2, levels=5)
-    table_trunk: p5.Trunk = p5.trunks.Dense([256, 128], dropout=0.1)
+    table_trunk: p5.Trunk = p5.trunks.TabularDense([256, 128], dropout=0.1)
+    text_trunk: p5.Trunk = p5.trunks.TextConv(width=128, dropout=0.3)
+    sound_trunk: p5.Trunk = p5.trunks.AudioConv(width=32)
     dataset: str = ""
     dataset_options: tuple[str, ...] = ()
     on_bad_example: str = "raise"
@@ -120,15 +124,28 @@ def about(config: Config, tasks: list[p5.Task]) -> dict:
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:
     """One trunk under all heads."""
-    read, trunk = found(config), config.table_trunk
-    shape = read.shape
+    read = found(config)
     if read.records.inputs is None:
-        shape = (*config.image_size, *shape)
-        trunk = config.trunk
+        shape, trunk = (*config.image_size, *read.shape), config.trunk
         if hasattr(trunk, "levels"):
             levels = {"levels": _levels(config)}
             trunk = type(trunk)(**{**trunk.get_config(), **levels})
+    else:
+        shape, trunk = read.records.encoders, _trunk(config, read.records.encoders)
     return p5.recipe.build(dataclasses.replace(config, trunk=trunk), tasks, shape)
+
+
+def _trunk(config: Config, inputs: dict[str, p5.inputs.Input]) -> p5.Trunk:
+    """The trunk of the one input, or of several side by side."""
+    known = {
+        p5.inputs.Table: config.table_trunk,
+        p5.inputs.Text: config.text_trunk,
+        p5.inputs.Waveform: config.sound_trunk,
+    }
+    trunks = {name: known[type(one)] for name, one in inputs.items()}
+    return (
+        p5.trunks.MultiInput(trunks) if len(trunks) > 1 else trunks[next(iter(trunks))]
+    )
 
 
 def _levels(config: Config) -> int:

@@ -148,11 +148,12 @@ def assess(
                 np.add.at(table, (label[present], fields["label"][present]), 1)
         truth = {t.name: t.truth(batch["label"][t.name]) for t in model.tasks}
         real = np.max([batch["weight"][t.name] for t in model.tasks], axis=0) > 0
+        inputs = tf.nest.flatten(batch["x"])
         for i in np.flatnonzero(real)[: pictures - len(examples)]:
             known = {n: f for n, f in truth.items() if batch["weight"][n][i] > 0}
             examples.append(
                 {
-                    "image": batch["x"][i],
+                    "image": inputs[0][i],
                     "truth": _row(known, i),
                     "prediction": _row(batch["fields"], i),
                 }

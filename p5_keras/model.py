@@ -1,7 +1,7 @@
 """The multi-task model: one trunk, named heads, one joint objective."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from p5_keras import objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
 from p5_keras.inference import predictions, whole_set_metrics
+from p5_keras.inputs import Input
 from p5_keras.joint_objective import JointObjective
 from p5_keras.naming import check_argument, check_keys, check_labels
 from p5_keras.optimizers import PerPart
@@ -35,11 +36,12 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     weights and logs are keyed by task.
 
     Args:
-        *args: Keras input, dict of one Keras tensor a task, and the model's name, as
-            `keras.Model` takes them.
+        *args: Keras input or inputs, dict of one Keras tensor a task, and the model's
+            name, as `keras.Model` takes them.
         tasks: The tasks, in the order of tables and reports.
         trunk_l2: λ.
         head_l2: γ.
+        encoders: What makes the inputs, by name, of raw values that are no pictures.
         **kwargs: Further arguments of `keras.Model`.
     """
 
@@ -53,6 +55,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         tasks: Iterable[Task] = (),
         trunk_l2: float = 0.0,
         head_l2: float = 0.0,
+        encoders: Mapping[str, Input] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -63,6 +66,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
             )
         self.tasks = tuple(tasks)
         self.trunk_l2, self.head_l2 = trunk_l2, head_l2
+        self.encoders = MappingProxyType(dict(encoders or {}))
         check_keys("outputs", self.output, self.task_names)
 
     def compile(
@@ -256,10 +260,11 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         return {task.name: task.decode(outputs[task.name]) for task in self.tasks}
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the functional graph, the tasks, λ and γ."""
-        return {
-            **super().get_config(),
-            "tasks": [keras.saving.serialize_keras_object(t) for t in self.tasks],
+        """Returns the functional graph, the tasks, the encoders, λ and γ."""
+        saved = keras.saving.serialize_keras_object
+        return super().get_config() | {
+            "tasks": [saved(t) for t in self.tasks],
+            "encoders": {n: saved(e) for n, e in self.encoders.items()},
             "trunk_l2": self.trunk_l2,
             "head_l2": self.head_l2,
         }
@@ -268,9 +273,12 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Makes the model of `get_config()` again."""
         config = dict(config)
+        load = keras.saving.deserialize_keras_object
         own = {key: config.pop(key) for key in ("tasks", "trunk_l2", "head_l2")}
+        encoders = config.pop("encoders", {})  # older files have none
+        own["encoders"] = {name: load(e) for name, e in encoders.items()}
+        own["tasks"] = [load(t) for t in own["tasks"]]
         graph = keras.Model.from_config(config, custom_objects=custom_objects)
-        own["tasks"] = [keras.saving.deserialize_keras_object(t) for t in own["tasks"]]
         return cls(graph.input, graph.output, name=graph.name, **own)
 
     def get_compile_config(self) -> dict[str, Any] | None:

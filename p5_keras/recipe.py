@@ -250,15 +250,13 @@ def settings(config: Config, described: dict[str, Any] | None) -> list[str]:
     return [f"{k}={v}" for k, v in (described or {}).items() if k in names]
 
 
-def build(
-    config: Config, tasks: list[Task], input_shape: tuple[int, ...]
-) -> MultiTaskModel:
+def build(config: Config, tasks: list[Task], input_shape: Any) -> MultiTaskModel:
     """Builds the model that a configuration describes; see `build_model`.
 
     Args:
         config: The run's configuration.
         tasks: The tasks.
-        input_shape: Shape of one input.
+        input_shape: Shape of one input, or the inputs by name.
     """
     return build_model(
         config.trunk,

@@ -22,7 +22,7 @@ def table(data: Json) -> str:
     body = scroll(html_table(["", *head[1:]], cells, 2))
     facts = [f"{sum(data['examples'].values())} examples of {data['dataset']}"]
     facts += [data["pictures"]] if data["pictures"] else []
-    facts += [f"model input {' x '.join(map(str, data['input']))}"]
+    facts += summary.model_input(data)
     if "augmentation" in data:
         on = ", ".join(f"{k} {v}" for k, v in data["augmentation"].items())
         facts.append(f"augmentation: {on or 'none'}")

@@ -244,7 +244,7 @@ class Task:
             n: keras.Input(features[n].shape[1:], dtype=features[n].dtype, name=n)
             for n in names
         }
-        output = self.head(dict(inputs), tuple(input_shape))
+        output = self.head(dict(inputs), input_shape)
         return keras.Model(inputs, output, name=self.name)
 
     def default_features(

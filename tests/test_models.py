@@ -86,7 +86,8 @@ def test_the_days_of_the_temperatures_stay_together(tmp_path):
     records = recipe.found(str(tmp_path)).records
     assert len(records) == 60
     assert (records.splits[::2] == records.splits[1::2]).all()
-    assert records.input_names == ("station=1", "station=2", "Present_Tmax")
+    names = ["station=1", "station=2", "Present_Tmax"]
+    assert records.encoders["table"].names == names
     assert recipe.about(config, tasks)["dropped"][0][1].startswith("column 'Date'")
     sizes = [recipe.data(config, tasks, s).size for s in ("train", "test")]
     assert sizes == [48, 6]

@@ -9,7 +9,14 @@ from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.mixup import CutMix, MixUp
 from p5_keras.data.pictures import inspect
 from p5_keras.data.pipeline import by_source, evaluation, steps_per_epoch, training
-from p5_keras.data.records import Problems, Records
+from p5_keras.data.records import (
+    Field,
+    Problems,
+    Records,
+    split_examples,
+    tag_column,
+)
+from p5_keras.data.sound_file import read_sound
 from p5_keras.data.source import Source, builder, from_tfds
 from p5_keras.data.splits import SPLITS, load, prepare
 from p5_keras.data.user_data import UserData, of_records, user_data
@@ -20,6 +27,7 @@ __all__ = [
     "SPLITS",
     "Augment",
     "CutMix",
+    "Field",
     "MixUp",
     "Mixture",
     "Problems",
@@ -40,7 +48,10 @@ __all__ = [
     "mix",
     "of_records",
     "prepare",
+    "read_sound",
+    "split_examples",
     "steps_per_epoch",
+    "tag_column",
     "training",
     "user_data",
 ]

@@ -28,10 +28,11 @@ def from_records(
 ) -> Source:
     """Makes a source of one split of records.
 
-    An example has an "image" `(height, width, channels)` uint8, or an "input" `(size,)`
-    float32 for tables, and for each field, by its kind:
+    An example has an "image" `(height, width, channels)` uint8, or an "input" of raw
+    values by column, and for each field, by its kind:
 
     - "class": int64 `()`, negative where missing.
+    - "tags": int64 `(length,)`, negative where there is none.
     - "labels": float32 `(classes,)`, NaN where missing.
     - "number": float32 `(size,)`, NaN where missing.
     - "boxes": `{"bbox": (n, 4) float32 as y1, x1, y2, x2 in 0..1, "label": (n,) int64}`
@@ -68,10 +69,10 @@ def from_records(
     own = records.take(rows)
     masks = [name for name, f in records.fields.items() if f.kind == "mask"]
     columns = label_columns(records, rows)
-    if records.inputs is not None:
-        columns["input"] = np.asarray(own.inputs, "float32")
     if records.images is None:
-        return Source(len(rows), reader(columns), transform, augment)
+        columns["input"] = own.inputs
+        encoders = records.encoders
+        return Source(len(rows), reader(columns), transform, augment, encoders=encoders)
     size = _size(records, image_size)
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}
@@ -201,7 +202,7 @@ def _channels(records: Records, channels: int | None) -> int:
 
 def _column(field: Field, column: Any, whole: Any) -> Any:
     """Returns the labels of a split, `(n, ...)` each; `whole` is that of all splits."""
-    if field.kind == "class":
+    if field.kind in ("class", "tags"):
         return np.asarray(column, "int64")
     if field.kind == "labels":
         return np.asarray(column, "float32")

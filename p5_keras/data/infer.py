@@ -19,6 +19,7 @@ KINDS = {
     "class": "classification",
     "labels": "multi_label",
     "number": "regression",
+    "tags": "tagging",
     "boxes": "detection",
     "mask": "segmentation",
 }
@@ -128,6 +129,8 @@ def make_tasks(
         elif field.kind == "number":
             size = 1 if np.ndim(column) == 1 else np.shape(column)[1]
             found.append(kinds.Regression(name, size=size))
+        elif field.kind == "tags":
+            found.append(kinds.Tagging(name, class_names=names))
         elif field.kind == "mask":
             found.append(kinds.Segmentation(name, class_names=names))
         else:
@@ -214,8 +217,8 @@ def labelled(field: Field, column: Any) -> np.ndarray:
     if field.kind == "mask":
         return np.array([bool(path) for path in column], bool)
     values = np.asarray(column)
-    if field.kind == "class":
-        return values >= 0
+    if field.kind in ("class", "tags"):
+        return np.any((values >= 0).reshape(len(values), -1), axis=1)
     return ~np.isnan(values.reshape(len(values), -1)).all(axis=1)
 
 

@@ -66,7 +66,8 @@ def check(tasks: list[Task], dataset: tf.data.Dataset) -> None:
         ValueError: An input is not finite, or a label is out of range.
     """
     for x, labels, weights in dataset:
-        if not bool(tf.reduce_all(tf.math.is_finite(x))):
+        parts = [part for part in tf.nest.flatten(x) if part.dtype.is_floating]
+        if not all(bool(tf.reduce_all(tf.math.is_finite(part))) for part in parts):
             raise ValueError("The inputs must be finite. Received: NaN or infinity")
         for task in tasks:
             task.check(labels[task.name].numpy(), weights[task.name].numpy())

@@ -2,15 +2,16 @@
 
 import collections
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from p5_keras.inputs import Input
 from p5_keras.values import unknown
 
-KINDS = ("class", "labels", "number", "boxes", "mask")
+KINDS = ("class", "labels", "number", "tags", "boxes", "mask")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Field:
     - "labels": several that may be true at once, float32 `(n, classes)` of 0 and 1,
       NaN where missing.
     - "number": float32 `(n,)` or `(n, size)`, NaN where missing.
+    - "tags": a class for each token, int64 `(n, length)`, negative where none.
     - "boxes": a list with, for each example, `None` where missing, or `(boxes, ids)`:
       float32 `(m, 4)` as y1, x1, y2, x2 in 0..1, and int64 `(m,)`.
     - "mask": a list of paths of one-channel pictures of the example's size, "" where
@@ -92,8 +94,9 @@ class Records:
         fields: What each column of labels holds.
         columns: The labels by field, as `Field` describes them.
         images: `(n,)` strings, the path of each picture, or `None` for tables.
-        inputs: `(n, size)` float32 for tables without pictures, or `None`.
-        input_names: Names of the `size` numbers of `inputs`.
+        inputs: Without pictures, raw values `(n, ...)` by column; else `None`.
+        encoders: What a model's inputs make of these, by name; they have seen the
+            training examples.
         sides: For each example `(height, width)` that its boxes or masks were drawn
             on, `(n, 2)` with 0 where unknown; a picture that its EXIF data turn is
             turned only if that agrees. `None` turns all.
@@ -108,8 +111,8 @@ class Records:
     fields: dict[str, Field]
     columns: dict[str, Any]
     images: np.ndarray | None = None
-    inputs: np.ndarray | None = None
-    input_names: tuple[str, ...] = ()
+    inputs: dict[str, np.ndarray] | None = None
+    encoders: Mapping[str, Input] = field(default_factory=dict)
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
     problems: Problems = field(default_factory=Problems)
@@ -132,7 +135,7 @@ class Records:
             splits=self.splits[rows],
             columns={name: some(column) for name, column in self.columns.items()},
             images=some(self.images),
-            inputs=some(self.inputs),
+            inputs=self.inputs and {n: some(c) for n, c in self.inputs.items()},
             sides=some(self.sides),
             shapes=some(self.shapes),
         )
@@ -159,6 +162,33 @@ class Records:
             columns={**self.columns, name: column},
         )
         return found.take(column >= 0)
+
+
+def tag_column(
+    tags: Sequence[Sequence[str]],
+    length: int,
+    training: Sequence[Sequence[str]] | None = None,
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Makes a column of kind "tags".
+
+    Args:
+        tags: The tags of each example's tokens.
+        length: Number of tokens that are kept.
+        training: The tags that are known; those of all examples if left out. Others
+            are mistakes whatever is predicted, so they stand behind these.
+
+    Returns:
+        The names, "O" first, and `(n, length)` int64, −1 where there is no token.
+    """
+    first = sorted({tag for own in training or tags for tag in own} - {"O"})
+    rest = sorted({tag for own in tags for tag in own} - {"O", *first})
+    names = ("O", *first, *rest)
+    place = {name: i for i, name in enumerate(names)}
+    column = np.full((len(tags), length), -1, "int64")
+    for i, own in enumerate(tags):
+        ids = [place[tag] for tag in own[:length]]
+        column[i, : len(ids)] = ids
+    return names, column
 
 
 def split_examples(

@@ -3,7 +3,7 @@
 import importlib
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from p5_keras import catalog
 from p5_keras.data import cache as store
+from p5_keras.inputs import Input, encode
 from p5_keras.naming import did_you_mean
 from p5_keras.task import Task
 
@@ -40,6 +41,8 @@ class Source:
         augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
             applied last, in training: `MixUp`, `CutMix`.
         ordered: Whether an epoch of training keeps the order of the numbers.
+        encoders: What makes the model's inputs, by name; then "input" is a dict of raw
+            values by column.
     """
 
     size: int
@@ -49,6 +52,7 @@ class Source:
     load: Callable[[Example], Example] | None = None
     augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
     ordered: bool = False
+    encoders: Mapping[str, Input] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -75,7 +79,8 @@ class Source:
         """
         if self.transform is not None:
             example = self.transform(example)
-        x = tf.cast(example["image" if "image" in example else "input"], tf.float32)
+        x = example["image" if "image" in example else "input"]
+        x = encode(self.encoders, x) if self.encoders else tf.cast(x, tf.float32)
         labels, weights = {}, {}
         for task in tasks:
             labels[task.name], weights[task.name] = task.target(example)

@@ -57,7 +57,8 @@ def describe(
         "name": records.name,
         "examples": {split: int(own.sum()) for split, own in rows.items()},
         "tasks": fields,
-        "input": list(image_size or ()) + list(data.shape),
+        "input": [] if records.encoders else [*(image_size or ()), *data.shape],
+        "inputs": {name: e.about() for name, e in records.encoders.items()},
         "pictures": data.pictures or _pictures(records),
         "dropped": [list(pair) for pair in records.problems.dropped],
         "notes": dict(records.problems.notes),
@@ -66,8 +67,6 @@ def describe(
         found["augmentation"] = {name: getattr(augment, name) for name in augment.used}
         if (reason := data.why_unmoved()) and not set(augment.used) & set(GEOMETRY):
             found["unmoved"] = reason
-    if records.input_names:
-        found["input_names"] = list(records.input_names)
     return found
 
 
@@ -91,8 +90,9 @@ def _contents(field: Field, column: Any, training: np.ndarray, size: Any) -> Jso
     """Returns counts and ranges of the training labels of a field."""
     names = list(field.class_names)
     own = [column[int(i)] for i in np.flatnonzero(training)]
-    if field.kind == "class":
-        counts = np.bincount([i for i in own if i >= 0], minlength=len(names))
+    if field.kind in ("class", "tags"):
+        ids = np.array(own)
+        counts = np.bincount(ids[ids >= 0], minlength=len(names))
         return {"classes": _named(names, counts)}
     if field.kind == "labels":
         counts = np.nansum(np.array(own), axis=0).astype(int)
@@ -179,11 +179,9 @@ def text(found: Json, options: bool = True) -> str:
     lines = [f"{found['name']}: {total} examples ({found['dataset']})"]
     if found["pictures"]:
         lines += _wrapped(found["pictures"], 2)
-    if found.get("input_names"):
-        names = ", ".join(found["input_names"])
-        lines += _wrapped(f"{found['input'][0]} numbers as input: {names}", 2, 3)
-    size = " x ".join(map(str, found["input"]))
-    lines += [f"  model input {size}", "", "Labelled examples of all"]
+    for fact in model_input(found):
+        lines += _wrapped(fact, 2, 3)
+    lines += ["", "Labelled examples of all"]
     table = coverage(found)
     table = [[_short(row[0]), *row[1:]] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -212,6 +210,17 @@ def text(found: Json, options: bool = True) -> str:
         "--dataset_options=ignore=TASK.",
     ]
     return "\n".join(lines)
+
+
+def model_input(found: Json) -> list[str]:
+    """Returns what a model reads, a line for each input.
+
+    Args:
+        found: What `describe` returns.
+    """
+    if found.get("inputs"):
+        return [f"{name}: {about}" for name, about in found["inputs"].items()]
+    return [f"model input {' x '.join(map(str, found['input']))}"]
 
 
 def dropped_lines(found: Json) -> str:

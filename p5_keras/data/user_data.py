@@ -43,9 +43,7 @@ class UserData:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input without its size: `(channels,)`, or `(numbers,)`."""
-        if self.records.inputs is not None:
-            return (self.records.inputs.shape[1],)
+        """Shape of one picture without its size: `(channels,)`."""
         shapes = self.records.shapes
         return (3 if shapes is None else int(shapes[:, 2].max()),)
 

@@ -2,12 +2,13 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from p5_keras.export.entries import tensors_signature
 from p5_keras.model import MultiTaskModel
 
 Outputs = dict[str, np.ndarray]
@@ -36,12 +37,13 @@ def compare(
     Raises:
         ValueError: What reads such a file is not installed.
     """
-    run = runner(pathlib.Path(path), model.inputs[0].name)
+    names = [x.name for x in model.inputs]
+    run = runner(pathlib.Path(path), names, tensors_signature(model))
     differences: dict[str, list[float]] = {}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
     seen = 0
     for batch in model.predictions(dataset):
-        found = run(np.asarray(batch["x"], "float32"))
+        found = run(batch["x"])
         real = np.max([batch["weight"][t.name] for t in model.tasks], axis=0) > 0
         for task in model.tasks:
             own = batch["fields"][task.name]
@@ -78,13 +80,27 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
     return float((one != other).mean())
 
 
-def runner(path: pathlib.Path, source: str) -> Callable[[np.ndarray], Outputs]:
+def runner(
+    path: pathlib.Path, names: Sequence[str], signature: str = "serving_default"
+) -> Callable[[Any], Outputs]:
     """Returns what runs the decoded signature of a file.
 
     Args:
         path: Folder of a SavedModel, or a file `.tflite` or `.onnx`.
-        source: Name of the model's input.
+        names: Names of the model's inputs.
+        signature: The one that takes them, in a SavedModel.
+
+    Returns:
+        A function of what the model takes: an array, or of several inputs a dict.
     """
+
+    def fed(x: Any) -> dict[str, np.ndarray]:
+        given = x if isinstance(x, dict) else {names[0]: x}
+        return {
+            name: np.asarray(v, "int32" if v.dtype.kind in "iu" else "float32")
+            for name, v in given.items()
+        }
+
     if path.suffix == ".tflite":
         try:
             from ai_edge_litert.interpreter import Interpreter
@@ -93,8 +109,8 @@ def runner(path: pathlib.Path, source: str) -> Callable[[np.ndarray], Outputs]:
                 "LiteRT files need ai-edge-litert: pip install p5_keras[litert]. "
                 f"Received: {path}"
             ) from error
-        signature = Interpreter(str(path)).get_signature_runner("serving_default")
-        return lambda x: dict(signature(**{source: x}))
+        lite = Interpreter(str(path)).get_signature_runner()
+        return lambda x: dict(lite(**fed(x)))
     if path.suffix == ".onnx":
         try:
             import onnxruntime
@@ -104,13 +120,13 @@ def runner(path: pathlib.Path, source: str) -> Callable[[np.ndarray], Outputs]:
                 f"Received: {path}"
             ) from error
         session = onnxruntime.InferenceSession(str(path))
-        names = [output.name for output in session.get_outputs()]
-        entry = session.get_inputs()[0].name
-        return lambda x: dict(zip(names, session.run(names, {entry: x}), strict=True))
+        outputs = [output.name for output in session.get_outputs()]
+        return lambda x: dict(zip(outputs, session.run(outputs, fed(x)), strict=True))
     loaded = tf.saved_model.load(str(path))
-    serve = loaded.signatures["serving_default"]
+    serve = loaded.signatures[signature]
 
-    def run(x: np.ndarray, keep: Any = loaded) -> Outputs:
-        return {k: v.numpy() for k, v in serve(**{source: tf.constant(x)}).items()}
+    def run(x: Any, keep: Any = loaded) -> Outputs:
+        given = {name: tf.constant(value) for name, value in fed(x).items()}
+        return {k: v.numpy() for k, v in serve(**given).items()}
 
     return run

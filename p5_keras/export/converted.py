@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.export.entries import of_tensors, tensors_signature
 from p5_keras.export.int8 import quantized
 from p5_keras.export.signatures import saved_model
 from p5_keras.model import MultiTaskModel
@@ -28,10 +29,11 @@ def litert(
     quantize: str = "none",
     images: Iterable[Any] | None = None,
 ) -> None:
-    """Exports a LiteRT (TensorFlow Lite) file with the signature `serving_default`.
+    """Exports a LiteRT (TensorFlow Lite) file of one signature.
 
     Inputs and outputs are float32 and decoded as in the SavedModel, whatever is
-    quantized.
+    quantized. Raw text, sound and columns are not for LiteRT nor for ONNX: inputs are
+    as the model takes them.
 
     Args:
         model: The model.
@@ -62,7 +64,7 @@ def litert(
                 count += 1
 
     with _folder(model) as folder, _quiet():
-        keys = ["serving_default"]
+        keys = [tensors_signature(model)]
         made = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)
         if quantize == "int8":
             content = quantized(made, examples)
@@ -91,11 +93,11 @@ def onnx(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
         ) from error
     with _folder(model) as folder, _quiet():
         loaded = tf.saved_model.load(folder)
-        signature = loaded.signatures["serving_default"]
-        source = model.inputs[0]
-        spec = tf.TensorSpec([None, *source.shape[1:]], tf.float32, source.name)
-        serve = tf.function(lambda x: signature(**{source.name: x}))
-        made, _ = tf2onnx.convert.from_function(serve, [spec], opset=17)
+        signature = loaded.signatures[tensors_signature(model)]
+        specs = of_tensors(model).specs
+        names = [spec.name for spec in specs]
+        serve = tf.function(lambda *x: signature(**dict(zip(names, x, strict=True))))
+        made, _ = tf2onnx.convert.from_function(serve, specs, opset=17)
     _write(path, made.SerializeToString())
 
 

@@ -6,8 +6,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from p5_keras.export.entries import OF_TENSORS, of_tensors, raw
 from p5_keras.export.image_bytes import decode_images
 from p5_keras.export.warm_up import write_warm_up
+from p5_keras.export.wav_bytes import decode_wavs
+from p5_keras.inputs import Waveform
 from p5_keras.model import MultiTaskModel
 
 Tensor = Any
@@ -17,7 +20,8 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     """Exports a SavedModel that needs nothing of this package.
 
     It has these signatures over a batch of inputs, `(batch, height, width, channels)`
-    float32 from 0 to 255 for images:
+    float32 from 0 to 255 for images, and raw values for all that is read by an
+    `p5_keras.inputs.Input`: strings, samples, columns of a table by their names.
 
     - `serving_default`: what `Task.decode` gives, keyed `<task>_<field>`: labels and
       probabilities, boxes in pixels of the input after non-maximum suppression, class
@@ -28,6 +32,10 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
       size. Boxes are in pixels of each file's image. `ok` is false for a file that
       cannot be read; its other outputs mean nothing, and those of the other files
       are not touched.
+    - `serve_wav_bytes`, for a model of sound alone: the same from `wav_bytes`, WAV
+      files of 16 bits at the model's rate, of which the first channel is read.
+    - `serve_tensors`, where the first takes raw values: the same from what these
+      become, as the model itself takes it.
 
     A request for each is written for TensorFlow Serving to warm up with.
 
@@ -38,8 +46,8 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: The keys of two tasks clash.
     """
-    sample = {t.name: tf.zeros([1, *_raw_shape(model, t.name)]) for t in model.tasks}
-    keys = [f"{t}_{f}" for t, fields in model.decode(sample).items() for f in fields]
+    zeros = {t.name: tf.zeros([1, *_raw_shape(model, t.name)]) for t in model.tasks}
+    keys = [f"{t}_{f}" for t, fields in model.decode(zeros).items() for f in fields]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise ValueError(
@@ -48,11 +56,17 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
         )
     shape = tuple(model.inputs[0].shape[1:])
 
-    def serve(x: Any) -> dict[str, Any]:
-        return decoded(model, x)
+    entry, own = raw(model), of_tensors(model)
 
-    def raw(x: Any) -> dict[str, Any]:
-        return {name: tf.identity(y) for name, y in model(x, training=False).items()}
+    def serve(*values: Tensor) -> dict[str, Any]:
+        return decoded(model, entry.read(*values))
+
+    def serve_tensors(*values: Tensor) -> dict[str, Any]:
+        return decoded(model, own.read(*values))
+
+    def raw_outputs(*values: Tensor) -> dict[str, Any]:
+        found = model(entry.read(*values), training=False)
+        return {name: tf.identity(y) for name, y in found.items()}
 
     def serve_image_bytes(image_bytes: Tensor) -> dict[str, Any]:
         x, size, ok = decode_images(image_bytes, shape)
@@ -63,14 +77,29 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
             found[key] *= factor
         return found | {"ok": ok}
 
-    source = model.inputs[0]
-    signature = [tf.TensorSpec([None, *shape], tf.float32, source.name)]
+    def serve_wav_bytes(wav_bytes: Tensor) -> dict[str, Any]:
+        x, ok = decode_wavs(wav_bytes, rate, shape[0])
+        return decoded(model, x) | {"ok": ok}
+
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serving_default", serve, input_signature=signature)
-    archive.add_endpoint("raw", raw, input_signature=signature)
-    inputs = {source.name: tf.zeros([1, *shape])}
-    requests: dict[str, dict[str, Any]] = {"serving_default": inputs, "raw": inputs}
+    sample = entry.sample()
+    entry.read(*sample.values())  # layers must be built to be tracked
+    for layer in [x for e in model.encoders.values() for x in e.layers()]:
+        archive.track(layer)
+    archive.add_endpoint("serving_default", serve, input_signature=entry.specs)
+    archive.add_endpoint("raw", raw_outputs, input_signature=entry.specs)
+    requests: dict[str, dict[str, Any]] = {"serving_default": sample, "raw": sample}
+    if model.encoders:
+        archive.add_endpoint(OF_TENSORS, serve_tensors, input_signature=own.specs)
+        requests[OF_TENSORS] = own.sample()
+    sound = next(iter(model.encoders.values()), None)
+    if isinstance(sound, Waveform) and len(model.encoders) == 1:
+        strings = [tf.TensorSpec([None], tf.string, "wav_bytes")]
+        archive.add_endpoint("serve_wav_bytes", serve_wav_bytes, strings)
+        rate = sound.rate
+        silence = tf.audio.encode_wav(tf.zeros([shape[0], 1]), rate).numpy()
+        requests["serve_wav_bytes"] = {"wav_bytes": [silence]}
     if reads_images(model):
         strings = [tf.TensorSpec([None], tf.string, "image_bytes")]
         archive.add_endpoint("serve_image_bytes", serve_image_bytes, strings)

@@ -32,5 +32,6 @@ def submodel(model: MultiTaskModel, tasks: Sequence[str]) -> MultiTaskModel:
         tasks=[task for task in model.tasks if task.name in tasks],
         trunk_l2=model.trunk_l2,
         head_l2=model.head_l2,
+        encoders=model.encoders,
         name=model.name,
     )

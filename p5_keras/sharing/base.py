@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from p5_keras.task import Features, Task, Tensor
-from p5_keras.trunk import Trunk
+from p5_keras.trunk import Trunk, shape_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Sharing:
         Args:
             trunk: The trunk, whose stages and copies are what to build with.
             tasks: The tasks.
-            inputs: The Keras tensor of the model's input.
+            inputs: The Keras tensor of the model's input, or a dict of several.
 
         Returns:
             For each task the features that its head may read, by name, from the
@@ -65,7 +65,7 @@ def attach(task: Task, features: Features, inputs: Tensor) -> Tensor:
         views = dict(views)
         again = keras.Function(inputs, features)
         features = {**again.call(views.pop("image")), **views}
-    head = task.build(features, tuple(inputs.shape[1:]))
+    head = task.build(features, shape_of(inputs))
     return head({x.name: features[x.name] for x in head.inputs})
 
 
@@ -86,7 +86,7 @@ def column(
         `trunk_<column>_<feature>`.
     """
     source = trunk if first else trunk.copy()
-    stages = source.stages(tuple(inputs.shape[1:]))
+    stages = source.stages(shape_of(inputs))
     for feature, stage in stages.items():
         stage.name = f"trunk_{name}_{feature}"
     return stages

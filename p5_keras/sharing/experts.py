@@ -87,6 +87,12 @@ def mixed(
 
 def _evidence(x: Tensor, inputs: Tensor) -> Tensor:
     """Returns what a gate decides on; raw pixels would saturate its softmax."""
+    if isinstance(x, dict) or "int" in x.dtype:
+        raise ValueError(
+            "Gates decide on numbers: of a trunk that reads text, or several inputs, a "
+            "stage must come before the experts. Received: experts of every stage; "
+            "give fewer `levels`, or `units`"
+        )
     if x is inputs and len(x.shape) == 4:
         x = layers.Rescaling(1 / 127.5, offset=-1.0)(x)
     return pooled(x)

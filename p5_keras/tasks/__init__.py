@@ -6,8 +6,10 @@ from p5_keras.tasks.detection import Detection
 from p5_keras.tasks.kept import Kept
 from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.multi_label import Binary, MultiLabel
+from p5_keras.tasks.ordinal import Ordinal
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
+from p5_keras.tasks.tagging import Tagging
 from p5_keras.tasks.unlabelled import Unlabelled
 from p5_keras.tasks.vector_head import VectorTask
 
@@ -19,8 +21,10 @@ __all__ = [
     "Kept",
     "MapTask",
     "MultiLabel",
+    "Ordinal",
     "Regression",
     "Segmentation",
     "Unlabelled",
+    "Tagging",
     "VectorTask",
 ]

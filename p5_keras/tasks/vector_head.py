@@ -54,6 +54,10 @@ class VectorTask(Task):
             x = layers.Dense(units, activation="relu")(x)
         if self.dropout:
             x = layers.Dropout(self.dropout)(x)
+        return self.output(x)
+
+    def output(self, x: Tensor) -> Tensor:
+        """Builds the output layer, float32."""
         return layers.Dense(self.units, dtype="float32", name="output")(x)
 
     def _vector(self, x: Tensor) -> Tensor:

@@ -140,13 +140,14 @@ def test_a_table_names_its_inputs():
         SPLITS,
         {"y": Field("number")},
         {"y": np.arange(16, dtype="float32")},
-        inputs=np.zeros((16, 2), "float32"),
-        input_names=("age", "height"),
+        inputs={"age": np.arange(16.0), "height": np.arange(16.0)},
+        encoders={"table": p5.inputs.Table({"age": "number", "height": "number"})},
     )
+    records.encoders["table"].adapt(records.inputs)
     data = UserData(records, "", "table:rows.csv", lambda *_: None)
     found = summary.describe(data, infer.make_tasks(records))
-    assert found["input"] == [2]
-    assert "  2 numbers as input: age, height\n" in summary.text(found)
+    assert found["inputs"] == {"table": "2 numbers: age, height"}
+    assert "  table: 2 numbers: age, height\n" in summary.text(found)
 
 
 def test_some_of_the_tasks():

@@ -19,6 +19,7 @@ from p5_keras.tasks import (
     DenseRegression,
     Detection,
     MultiLabel,
+    Ordinal,
     Regression,
     Segmentation,
 )
@@ -78,6 +79,17 @@ CASES = {
         bad=2.0,
         message="must be 0, 1 or missing.*2.0 in example 0, label 0",
         prior={"accuracy": 2 / 3, "auc": 1 / 2},
+    ),
+    "ordinal": Case(
+        Ordinal,
+        arguments={"num_classes": 3},
+        given=np.array([0, 2, 2, -1]),
+        label=np.array([0, 2, 2, 0], "int32"),
+        bad=3,
+        message="must be below `num_classes`.*class 3 in example 0; num_classes=3",
+        # The median class.
+        prior={"mae": 2 / 3, "accuracy": 2 / 3},
+        perfect=0.0,
     ),
     "multi-label": Case(
         MultiLabel,
@@ -143,7 +155,8 @@ every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 def test_every_kind_has_its_case():
-    kinds = set(p5.tasks.__all__) - {"MapTask", "VectorTask"}
+    # Tagging reads sequences and has tests of its own.
+    kinds = set(p5.tasks.__all__) - {"MapTask", "Tagging", "VectorTask"}
     assert {case.make.__name__ for case in CASES.values()} == kinds
 
 

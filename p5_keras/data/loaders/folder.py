@@ -1,13 +1,15 @@
-"""Pictures sorted into folders: `PATH/<class>/…` or `PATH/<split>/<class>/…`."""
+"""Pictures or sounds in folders: `PATH/<class>/…` or `PATH/<split>/<class>/…`."""
 
 import pathlib
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 
-from p5_keras.data.loaders import listing
+from p5_keras.data.loaders import folder_sounds, listing
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.sound_file import EXTENSIONS
 
 _LAYOUT = (
     "PATH/<class>/… or PATH/train/<class>/… with folders for validation and test "
@@ -21,13 +23,16 @@ def load(
     *,
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     label: str = "class",
+    rate: int | None = None,
+    seconds: float | None = None,
 ) -> Records:
-    """Reads a folder of pictures sorted into folders by class.
+    """Reads a folder of pictures, or of sounds, sorted into folders by class.
 
     Pictures lie at any depth below the folder of their class. Splits are folders named
     train or training, val, valid, validation or dev, test, testing or eval, in any
     case; what is missing of them is cut from the training pictures. One folder around
-    the splits is entered. Links are followed.
+    the splits is entered. Links are followed. Where there is no picture, all this holds
+    for WAV files.
 
     Args:
         path: The folder.
@@ -35,6 +40,8 @@ def load(
         split: Shares of training, validation and test pictures, for each class, where
             the folders do not say.
         label: Name of the field that holds the class.
+        rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
+        seconds: Length of a sound; see there.
 
     Returns:
         The pictures, with one field of kind "class"; the names of the classes are
@@ -49,19 +56,20 @@ def load(
             f"pictures' own. Received: label={label!r}"
         )
     root = listing.folder(path)
+    suffixes, what = _kind(root)
     top, roots = _splits(root, path)
     if not roots:
-        _check_classes(top, path)
+        _check_classes(top, path, suffixes, what)
     images, names, classes, given = [], [], [], []
     for part, folder in roots.items() or [("", top)]:
         folders, files = listing.entries(folder)
-        _note_others(files, problems, beside=True)
+        _note_others(files, problems, suffixes, what, beside=True)
         for class_folder in folders:
-            pictures, others = _pictures(class_folder)
-            _note_others(others, problems)
+            pictures, others = _pictures(class_folder, suffixes)
+            _note_others(others, problems, suffixes, what)
             where = class_folder.relative_to(top).as_posix()
             if not pictures:
-                problems.note(f"class folder {where!r} holds no picture")
+                problems.note(f"class folder {where!r} holds no {what}")
             for picture in pictures:
                 if reason := listing.fault(picture):
                     problems.bad(listing.printable(picture), reason)
@@ -72,19 +80,19 @@ def load(
                 classes.append(unicodedata.normalize("NFC", class_folder.name))
                 given.append(part)
     if roots:
-        _note_unused(top, roots, problems)
+        _note_unused(top, roots, problems, suffixes, what)
     class_names = sorted(set(classes))
     if len(class_names) < 2:
         raise ValueError(
-            f"`path` must hold pictures of two classes or more, as {_LAYOUT}."
+            f"`path` must hold {what}s of two classes or more, as {_LAYOUT}."
             f"{_inner_hint(top, roots)} Received: path={path!r}, classes with "
-            f"pictures: {class_names}"
+            f"{what}s: {class_names}"
         )
     splits = split_examples(names, given if roots else None, classes, split)
     ids = np.searchsorted(class_names, classes).astype("int64")
     for i in np.setdiff1d(np.arange(len(class_names)), ids[splits == "train"]):
-        problems.note(f"class {class_names[i]!r} has no picture in training")
-    return Records(
+        problems.note(f"class {class_names[i]!r} has no {what} in training")
+    records = Records(
         name=root.name,
         splits=splits,
         fields={label: Field("class", tuple(class_names))},
@@ -92,6 +100,25 @@ def load(
         images=np.array(images),
         problems=problems,
     )
+    if what == "picture":
+        return records
+    sounds, encoder, good = folder_sounds.read(
+        images, splits == "train", problems, rate, seconds
+    )
+    return replace(
+        records.take(good),
+        images=None,
+        inputs={"waveform": sounds},
+        encoders={"sound": encoder},
+    )
+
+
+def _kind(root: pathlib.Path) -> tuple[frozenset[str], str]:
+    """Returns which files count, and what one of them is."""
+    found = {file.suffix.lower() for file in listing.tree(root)}
+    if found & set(EXTENSIONS) and not found & SUFFIXES:
+        return frozenset(EXTENSIONS), "sound"
+    return SUFFIXES, "picture"
 
 
 def _splits(
@@ -131,14 +158,16 @@ def _split_folders(root: pathlib.Path, path: str) -> dict[str, pathlib.Path]:
     return found
 
 
-def _check_classes(top: pathlib.Path, path: str) -> None:
+def _check_classes(
+    top: pathlib.Path, path: str, suffixes: frozenset[str], what: str
+) -> None:
     """Refuses a folder without class folders."""
     folders, files = listing.entries(top)
-    pictures = sum(f.suffix.lower() in SUFFIXES for f in files)
+    count = sum(f.suffix.lower() in suffixes for f in files)
     if not folders:
         raise ValueError(
             f"`path` must hold a folder for each class, as {_LAYOUT}. Received: "
-            f"path={path!r}, with {pictures} pictures and no folder"
+            f"path={path!r}, with {count} {what}s and no folder"
         )
     if all(folder.name.casefold() in SPLITS for folder in folders):
         raise ValueError(
@@ -156,7 +185,11 @@ def _inner_hint(top: pathlib.Path, roots: dict[str, pathlib.Path]) -> str:
 
 
 def _note_unused(
-    top: pathlib.Path, roots: dict[str, pathlib.Path], problems: Problems
+    top: pathlib.Path,
+    roots: dict[str, pathlib.Path],
+    problems: Problems,
+    suffixes: frozenset[str],
+    what: str,
 ) -> None:
     """Notes what lies beside the splits."""
     folders, files = listing.entries(top)
@@ -165,21 +198,27 @@ def _note_unused(
             known = folder.name.casefold() in SPLITS
             why = "without class folders" if known else "beside the splits"
             problems.note(f"folder {folder.name!r} {why}, ignored")
-    _note_others(files, problems, beside=True)
+    _note_others(files, problems, suffixes, what, beside=True)
 
 
 def _note_others(
-    files: list[pathlib.Path], problems: Problems, beside: bool = False
+    files: list[pathlib.Path],
+    problems: Problems,
+    suffixes: frozenset[str],
+    what: str,
+    beside: bool = False,
 ) -> None:
-    pictures = sum(f.suffix.lower() in SUFFIXES for f in files) if beside else 0
-    problems.note("pictures beside class folders, left out", pictures)
-    problems.note("files that are no pictures", len(files) - pictures)
+    count = sum(f.suffix.lower() in suffixes for f in files) if beside else 0
+    problems.note(f"{what}s beside class folders, left out", count)
+    problems.note(f"files that are no {what}s", len(files) - count)
 
 
-def _pictures(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """Returns the pictures and the other files at any depth, in a fixed order."""
+def _pictures(
+    folder: pathlib.Path, suffixes: frozenset[str]
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """Returns the files that count and the others, at any depth, in a fixed order."""
     found = listing.tree(folder)
     return (
-        [file for file in found if file.suffix.lower() in SUFFIXES],
-        [file for file in found if file.suffix.lower() not in SUFFIXES],
+        [file for file in found if file.suffix.lower() in suffixes],
+        [file for file in found if file.suffix.lower() not in suffixes],
     )

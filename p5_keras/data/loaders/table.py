@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from p5_keras.data.loaders import table_columns, table_file, table_pictures
+from p5_keras.data.loaders import (
+    table_columns,
+    table_file,
+    table_inputs,
+    table_pictures,
+)
 from p5_keras.data.loaders import table_splits as splitting
 from p5_keras.data.loaders.table_file import Table
 from p5_keras.data.records import Field, Problems, Records
@@ -23,6 +28,7 @@ class _Roles:
     targets: list[str]
     inputs: list[str]
     forms: dict[str, str]  # of targets and inputs: "number", "truth" or "text"
+    texts: list[str]  # inputs that are read word by word
 
 
 def load(
@@ -35,6 +41,7 @@ def load(
     ignore: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
     numbers: tuple[str, ...] = (),
+    texts: tuple[str, ...] = (),
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     split_column: str | None = None,
     group: str | None = None,
@@ -46,8 +53,9 @@ def load(
     """Reads a table, as CSV or Parquet.
 
     A column that names pictures is found by itself; every other column is then a
-    target, unless `targets` says which. Without pictures, `targets` are told from all
-    other columns.
+    target, unless `targets` says which. So it is with `texts`. Without either,
+    `targets` are told from all other columns; texts that are neither classes nor short
+    are then read word by word.
 
     What a target is follows from its values. Texts are classes if at most 50 of them
     differ, or a tenth of the rows; several labels in a cell are told by `separator`;
@@ -64,6 +72,7 @@ def load(
         ignore: Columns that are not used at all.
         classes: Columns that hold classes, whatever they look like.
         numbers: Columns that hold numbers, whatever they look like.
+        texts: Columns that hold texts to be read, whatever they look like.
         split: Shares of training, validation and test rows, where the table does not
             say.
         split_column: The column that says the split of each row; one called split,
@@ -86,8 +95,10 @@ def load(
     names = list(table.columns)
     one = {"image": image, "split_column": split_column, "group": group}
     _check_options(names, {"targets": targets, "ignore": ignore}, one)
-    _check_options(names, {"classes": classes, "numbers": numbers}, {})
-    roles = _roles(table, one, targets, ignore, classes, numbers)
+    of_a_kind = {"classes": classes, "numbers": numbers, "texts": texts}
+    _check_options(names, of_a_kind, {})
+    _check_options(names, {"targets": targets, "texts": texts}, {})
+    roles = _roles(table, one, targets, ignore, classes, numbers, texts)
     if image_dir is not None and roles.image is None:
         raise ValueError(
             "`image_dir` needs a column that names pictures; give `image`. "
@@ -117,17 +128,11 @@ def load(
 
     splits = _split(table, roles, paths, root, fields, columns, split)
     _note_unseen(fields, columns, splits == "train", problems)
-    vectors: dict[str, np.ndarray] = {}
-    for name in roles.inputs:
-        vectors |= table_columns.inputs(
-            table.columns[name],
-            roles.forms[name],
-            name in classes,
-            name,
-            splits == "train",
-            problems,
-        )
-    if not roles.image and not vectors:
+    told_from = {name: roles.forms[name] for name in roles.inputs}
+    raw, encoders = table_inputs.make(
+        table, told_from, classes, roles.texts, splits == "train", problems
+    )
+    if not roles.image and not encoders:
         raise ValueError(
             "A column must be left to tell the targets from. "
             f"Received: targets={targets}, columns={names}"
@@ -138,8 +143,8 @@ def load(
         fields=fields,
         columns=columns,
         images=paths.astype(str) if roles.image else None,
-        inputs=np.stack(list(vectors.values()), axis=1) if vectors else None,
-        input_names=tuple(vectors),
+        inputs=raw or None,
+        encoders=encoders,
         problems=problems,
     )
 
@@ -175,6 +180,7 @@ def _roles(
     ignore: tuple[str, ...],
     classes: tuple[str, ...],
     numbers: tuple[str, ...],
+    texts: tuple[str, ...],
 ) -> _Roles:
     """Decides what each column is for."""
     names = list(table.columns)
@@ -189,24 +195,35 @@ def _roles(
             f"Received: split_column={split!r}, group={group!r}"
         )
     free = [n for n in free if n not in (image, split)]
-    if not image and not targets:
+    if not image and not targets and not texts:
         raise ValueError(
             "`targets` must name the columns to learn, or `image` the one that names "
             f"pictures. Received: targets=(), image=None, columns={names}"
         )
-    chosen = list(dict.fromkeys(targets)) or free
+    chosen = list(dict.fromkeys(targets)) or [n for n in free if n not in texts]
     for name in chosen:
         if name in ("image", "input"):  # the keys of an example's own pictures
             raise ValueError(
                 "A target must not be called 'image' or 'input'; rename the column, or "
                 f"put it into `ignore`. Received: targets={chosen}"
             )
-    told_from = [] if image else free
+    told_from = free if targets else list(texts)
+    told_from = [] if image else told_from
     forms = {
         name: table_columns.form(table.columns[name], name, classes, numbers)
         for name in (*chosen, *told_from)
     }
-    return _Roles(image, split, group, chosen, told_from, forms)
+    read = [
+        name
+        for name in told_from
+        if name in texts
+        or (
+            forms[name] == "text"
+            and name not in classes
+            and table_columns.is_prose(table.columns[name])
+        )
+    ]
+    return _Roles(image, split, group, chosen, told_from, forms, read)
 
 
 def _without_faults(
@@ -222,6 +239,11 @@ def _without_faults(
     for name, form in roles.forms.items():
         if form == "number":
             for row, reason in table_columns.faults(table.columns[name], name).items():
+                bad.setdefault(row, (table.where(row), reason))
+        if [name] == roles.inputs and name in roles.texts:
+            absent = table.columns[name].is_null().to_numpy(False)
+            for row in map(int, np.flatnonzero(absent)):
+                reason = f"column {name!r} holds no text"
                 bad.setdefault(row, (table.where(row), reason))
     for row in sorted(bad):
         problems.bad(*bad[row])

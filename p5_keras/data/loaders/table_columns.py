@@ -16,6 +16,8 @@ SHARE_OF_TEXTS = 0.1
 MAX_INTEGERS = 20
 #: A column of so many numbers among its values is one of numbers with faults.
 _SHARE_OF_NUMBERS = 0.9
+#: Mean number of words from which texts are to be read.
+_WORDS = 3
 
 _INTEGER = r"^[+-]?\d+$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
@@ -112,70 +114,51 @@ def target(
     return Field("class", names), _ids(texts, names)
 
 
-def inputs(
+def raw_input(
     values: pa.Array,
     form: str,
-    as_class: bool,
     name: str,
-    training: np.ndarray,
+    as_class: bool,
+    as_text: bool,
     problems: Problems,
-) -> dict[str, np.ndarray]:
-    """Returns a column as inputs.
-
-    Statistics and categories are those of the training rows. Numbers have there a mean
-    of 0 and a standard deviation of 1, and are 0 where missing; a text is 1 for its own
-    category and 0 for the others. Where a training row lacks the value, one more input
-    is 1 for the rows without it.
+) -> tuple[str, np.ndarray] | None:
+    """Returns a column as an input: its kind, and its raw values.
 
     Args:
         values: Strings or float64, null where missing, without faults.
         form: What they are.
-        as_class: Whether they are classes whatever they look like.
         name: Name of the column.
-        training: `(n,)` booleans.
+        as_class: Whether they are classes whatever they look like.
+        as_text: Whether they are text whatever they look like.
         problems: Takes notes of what is left out.
 
     Returns:
-        `(n,)` float32 by name; empty where the column tells nothing.
+        "number" and float64, NaN where missing; "category" or "text" and strings, ""
+        where missing; `None` where the column is left out.
     """
-    missing = values.is_null().to_numpy(False)
-    out: dict[str, np.ndarray] = {}
-    if form == "text":
-        texts = _texts(values)
-        different = len(pc.unique(texts.drop_null()))
-        if not as_class and different > MAX_TEXTS:
-            problems.note(
-                f"input column {name!r} left out: {different} different texts in "
-                f"{len(texts)} rows"
-            )
-            return {}
-        seen = pc.filter(texts, pa.array(training)).drop_null()
-        names = _in_order(pc.unique(seen).to_pylist())
-        ids = _ids(texts, names)
-        if len(names) > 1:
-            for i, category in enumerate(names):
-                out[f"{name}={category}"] = (ids == i).astype("float32")
-            problems.note(
-                f"values of input column {name!r} that no training row has",
-                int(np.sum((ids < 0) & ~missing)),
-            )
-        tells_nothing = len(names) < 2
-    else:
-        if form == "truth":
-            lower = pc.utf8_lower(values)
-            parsed = pc.equal(lower, "true").cast(pa.float64()).to_numpy(False)
-        else:
-            parsed = _numbers(values)
-        seen = parsed[training & ~missing]
-        tells_nothing = len(seen) == 0 or np.ptp(seen) == 0
-        if not tells_nothing:
-            scaled = (parsed - seen.mean()) / seen.std()
-            out[name] = np.where(missing, 0.0, scaled).astype("float32")
-    if 0 < np.sum(missing & training) < np.sum(training):
-        out[f"{name} is missing"] = missing.astype("float32")
-    elif tells_nothing:
-        problems.note(f"input column {name!r} left out: one value in all training rows")
-    return out
+    if form == "truth":
+        values = pc.equal(pc.utf8_lower(values), "true").cast(pa.float64())
+    if form != "text" and not as_text:
+        return "number", _numbers(values)
+    texts = _texts(values)
+    different = pc.unique(texts.drop_null())
+    cells = texts.fill_null("").to_numpy(zero_copy_only=False)
+    if as_text:
+        return "text", cells
+    if not as_class and len(different) > MAX_TEXTS:
+        problems.note(
+            f"input column {name!r} left out: {len(different)} different texts in "
+            f"{len(texts)} rows; to read it as text, name it in `texts`"
+        )
+        return None
+    return "category", cells
+
+
+def is_prose(values: pa.Array) -> bool:
+    """Returns whether strings are too many to be classes, and are of several words."""
+    different = pc.unique(_texts(values).drop_null())
+    words = pc.count_substring_regex(different, r"\S+")
+    return len(different) > MAX_TEXTS and pc.mean(words).as_py() >= _WORDS
 
 
 def count_up(values: pa.Array, form: str, rows: np.ndarray) -> bool:

@@ -1,8 +1,18 @@
 import numpy as np
 import pytest
 
+import p5_keras as p5
 from p5_keras.data.loaders import table
 from p5_keras.data.records import Field, Problems
+
+
+def vectors(records):
+    return p5.inputs.encode(records.encoders, records.inputs).numpy()
+
+
+def names(records):
+    return tuple(records.encoders["table"].names)
+
 
 OUT = ". Put it right, or leave such examples out with --on_bad_example=skip"
 SPLIT_WORDS = "train, training, val, valid, validation, dev, test, testing, eval"
@@ -258,13 +268,13 @@ def test_rows_of_a_group_stay_together(tmp_path):
     lines = [f"{i % 2},{i % 30},{i / 7:.3f}" for i in range(300)]
     path = write(tmp_path, "\n".join(["y,who,x", *lines]))
     records = table.load(path, Problems(), targets=("y",), group="who")
-    assert records.input_names == ("x",)
+    assert names(records) == ("x",)
     for who in range(30):
         assert len(set(records.splits[who::30].tolist())) == 1
     found = [np.sum(records.splits == s) for s in ("train", "validation", "test")]
     assert found == [240, 30, 30]
     # Inputs are standardised by the training groups.
-    training = records.inputs[records.splits == "train"]
+    training = vectors(records)[records.splits == "train"]
     np.testing.assert_allclose([training.mean(), training.std()], [0, 1], atol=1e-5)
     # The split of a group depends on its name alone, not on where its rows are.
     path = write(tmp_path, "\n".join(["y,who,x", *lines[::-1]]))
@@ -312,7 +322,7 @@ def test_inputs(tmp_path):
     problems = Problems()
     records = table.load(path, problems, targets=("y",), ignore=("note",))
     assert records.images is None
-    assert records.input_names == (
+    assert names(records) == (
         "size",
         "size is missing",
         "colour=blue",
@@ -320,7 +330,7 @@ def test_inputs(tmp_path):
         "colour is missing",
         "old",
     )
-    assert records.inputs.dtype == np.float32
+    assert vectors(records).dtype == np.float32
     # Training sizes 1, 3, 5: mean 3, standard deviation sqrt(8 / 3). Training "old" is
     # 1, 0, 1, 1: mean 3 / 4, standard deviation sqrt(3) / 4.
     d, e = (8 / 3) ** 0.5, 3**0.5 / 4
@@ -332,7 +342,7 @@ def test_inputs(tmp_path):
         [6 / d, 0, 0, 0, 0, -0.75 / e],
         [0, 1, 1, 0, 0, 0],
     ]
-    np.testing.assert_allclose(records.inputs, wanted, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(vectors(records), wanted, rtol=1e-6, atol=1e-7)
     assert dict(problems.notes) == {
         "values of input column 'colour' that no training row has": 1
     }
@@ -349,11 +359,12 @@ def test_inputs_that_tell_nothing(tmp_path):
     problems = Problems()
     path = write(tmp_path, "\n".join(lines))
     records = table.load(path, problems, targets=("y",))
-    assert records.input_names == ("mark is missing", "x")
-    np.testing.assert_array_equal(records.inputs[:4, 0], [1, 0, 0, 1])
+    assert names(records) == ("mark is missing", "x")
+    np.testing.assert_array_equal(vectors(records)[:4, 0], [1, 0, 0, 1])
     assert dict(problems.notes) == {
         "input column 'same' left out: one value in all training rows": 1,
-        "input column 'free' left out: 60 different texts in 60 rows": 1,
+        "input column 'free' left out: 60 different texts in 60 rows; "
+        "to read it as text, name it in `texts`": 1,
         "input column 'none' left out: one value in all training rows": 1,
     }
 
@@ -362,8 +373,8 @@ def test_inputs_of_forced_kinds(tmp_path):
     rows = [f"{'ab'[i % 2]},{i % 3},{s}" for i, s in enumerate(parts(8))]
     path = write(tmp_path, "\n".join(["y,code,split", *rows]))
     records = table.load(path, Problems(), targets=("y",), classes=("code",))
-    assert records.input_names == ("code=0", "code=1", "code=2")
-    np.testing.assert_array_equal(records.inputs, np.eye(3)[np.arange(8) % 3])
+    assert names(records) == ("code=0", "code=1", "code=2")
+    np.testing.assert_array_equal(vectors(records), np.eye(3)[np.arange(8) % 3])
 
 
 def test_no_inputs_left(tmp_path):
@@ -617,6 +628,61 @@ def test_a_target_named_as_the_picture_of_an_example(tmp_path):
 # Real tables.
 
 
+LINES = [
+    "the film was dull and far too long",
+    "a warm and funny story about two old friends",
+    "фильм очень длинный и скучный, но красивый",
+]
+
+
+def prose(tmp_path, *more, count=60):
+    rows = [f'{"pn"[i % 2]},{i % 7},"{LINES[i % 3]} {i}"' for i in range(count)]
+    return write(tmp_path, "\n".join(["mood,stars,review", *rows, *more]))
+
+
+def test_texts_are_read_word_by_word(tmp_path):
+    path = prose(tmp_path)
+    records = table.load(path, Problems(), targets=("mood",))
+    assert list(records.encoders) == ["table", "text"]
+    text = records.encoders["text"]
+    assert (text.column, text.length, text.split) == ("review", 16, "whitespace")
+    assert {"film", "скучный"} <= set(text.vocabulary)
+    assert names(records) == ("stars",)
+    records = table.load(path, Problems(), texts=("review",))
+    assert list(records.fields) == ["mood", "stars"]
+    assert list(records.encoders) == ["text"]
+
+
+def test_a_long_text_is_cut_off_and_a_missing_one_a_fault(tmp_path):
+    path = prose(tmp_path, f"p,1,{'long ' * 200_000}")
+    problems = Problems()
+    options = {"targets": ("mood",), "ignore": ("stars",)}
+    assert len(table.load(path, problems, **options)) == 61
+    assert dict(problems.notes) == {"texts of 'review' longer than 16, cut off": 1}
+    path = prose(tmp_path, "p,1,", "", "n,2,fine as it is")
+    assert (
+        failure(path, **options)
+        == f"{path}, row 62: column 'review' holds no text{OUT}"
+    )
+    problems = Problems("skip")
+    assert len(table.load(path, problems, **options)) == 61
+
+
+def test_formulas_are_read_by_character(tmp_path):
+    rows = [f"{i % 2},CC(=O)N{'C' * (i % 40)}c1ccccc1" for i in range(60)]
+    path = write(tmp_path, "\n".join(["toxic,formula", *rows]))
+    records = table.load(path, Problems(), texts=("formula",))
+    text = records.encoders["text"]
+    assert (text.split, text.standardize) == ("character", "none")
+    assert set(text.vocabulary) == set("CcON(=)1")
+
+
+def test_a_target_that_is_to_be_read(tmp_path):
+    assert failure(prose(tmp_path), targets=("mood",), texts=("mood",)) == (
+        "A column must not stand in `targets` and in `texts`. Received: 'mood' in both"
+    )
+
+
 def real(folder, name):
     path = folder / name
     if not path.exists():
@@ -632,12 +698,12 @@ def test_adult(real_data):
     assert records.fields["column_14"] == Field("class", ("<=50K", ">50K"))
     assert len(records.fields["column_5"].class_names) == 7
     assert np.bincount(records.columns["column_14"]).tolist() == [24_720, 7_841]
-    assert {"column_1=Private", "column_1 is missing"} < set(records.input_names)
-    training = records.inputs[records.splits == "train"]
-    age = records.input_names.index("column_0")
+    assert {"column_1=Private", "column_1 is missing"} < set(names(records))
+    training = vectors(records)[records.splits == "train"]
+    age = names(records).index("column_0")
     assert training[:, age].mean() == pytest.approx(0, abs=1e-4)
     assert training[:, age].std() == pytest.approx(1, abs=1e-4)
-    assert np.isfinite(records.inputs).all()
+    assert np.isfinite(vectors(records)).all()
     rows = np.unique(training, axis=1)
     assert rows.shape[1] == training.shape[1]
 
@@ -656,6 +722,6 @@ def test_parkinsons(real_data):
     path = real(real_data, "parkinsons_telemonitoring")
     targets = ("motor_UPDRS", "total_UPDRS")
     records = table.load(path, Problems(), targets=targets)
-    assert records.inputs.shape == (5875, 20)
+    assert vectors(records).shape == (5875, 20)
     assert {field.kind for field in records.fields.values()} == {"number"}
     np.testing.assert_allclose(records.columns["motor_UPDRS"][:2], [28.199, 28.447])
