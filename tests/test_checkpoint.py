@@ -209,7 +209,6 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
             pytest.param(weighting, marks=pytest.mark.slow)
             for weighting in (
                 p5.weighting.UncertaintyWeighting(),
-                p5.weighting.DWA(),
                 p5.weighting.PCGrad(update_every=2),
             )
         ),

@@ -469,7 +469,12 @@ def test_two_replicas_end_to_end(two_replicas, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "flag",
-    ["--precision=mixed_bfloat16", "--jit", "--steps_per_execution=2", "--debug"],
+    [
+        "--precision=mixed_bfloat16",
+        "--jit",
+        pytest.param("--steps_per_execution=2", marks=pytest.mark.heavy),
+        pytest.param("--debug", marks=pytest.mark.heavy),
+    ],
 )
 def test_ways_of_training_end_to_end(flag, tmp_path):
     workdir = tmp_path / "run"
@@ -489,8 +494,18 @@ REAL = {
 DATASETS = {"simple_mlp": "multi_mnist", "two_head_conv": "multi_mnist"}
 
 
+#: What others of the slow tests, or the README's first command, train as well.
+HEAVY = ("quickstart", "blood_cells", "two_head_conv")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "models").glob("*.py")))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.heavy if name in HEAVY else ())
+        for name in sorted(p.stem for p in (ROOT / "models").glob("*.py"))
+    ],
+)
 def test_every_recipe_runs_from_the_command_line(name, tmp_path, request, monkeypatch):
     flags = [f"--recipe={name}", "--smoke"]
     if name == "quickstart":
@@ -513,6 +528,8 @@ def test_every_recipe_runs_from_the_command_line(name, tmp_path, request, monkey
         assert task in done.stdout
         assert all(m["test"] is not None for m in found["metrics"].values())
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+    if name != "simple_mlp":  # the rest is the same for all
+        return
 
     again = process(*flags, cwd=tmp_path)
     assert again.returncode == 0, again.stderr

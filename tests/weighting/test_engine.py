@@ -15,7 +15,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from models import BATCH, NAMES, STEPS, assert_same, build, data, train, values
 
 SOURCES = base.SOURCES
-SLOW = pytest.mark.slow
+SLOW = (pytest.mark.slow, pytest.mark.heavy)
 ALPHA = {"kind": 1.0, "size": 2.0, "mask": 0.5}
 ONES = dict.fromkeys(NAMES, 1.0)
 
