@@ -39,7 +39,7 @@ def test_networks_for_groups_of_tasks():
 @pytest.mark.parametrize(
     ("names", "tasks", "message"),
     [
-        (["a|c"], ["a", "b"], "Unknown task 'c'"),
+        (["a|c"], ["a", "b"], "Unknown task. Received: 'c'"),
         (["a|b"], ["a", "b", "c"], "every task once"),
         (["a+b|b"], ["a", "b"], "every task once"),
         (["groups=3"], ["a", "b"], "from 1 to 2. Received: 'groups=3'"),
