@@ -1,5 +1,6 @@
 """Sharings: what lies between a trunk and the heads, one architecture a file."""
 
+from p5_keras.sharing.adapters import ResidualAdapters
 from p5_keras.sharing.base import Sharing, attach, columns
 from p5_keras.sharing.branching import Branching
 from p5_keras.sharing.cascade import Cascade
@@ -25,6 +26,7 @@ __all__ = [
     "MTAN",
     "Mixture",
     "PLE",
+    "ResidualAdapters",
     "Sharing",
     "Sluice",
     "Stitch",

@@ -15,8 +15,8 @@ def freeze(model: Any, what: str | None) -> list[str]:
 
     Args:
         model: A multi-task model.
-        what: "trunk" for all that no head owns, "stage:N" for the trunk's first N
-            stages, "none" or `None` for nothing.
+        what: "trunk" for all its stages, in columns too, "stage:N" for the first N,
+            "none" or `None` for nothing. What lies between trunk and heads is trained.
 
     Returns:
         Names of the layers that are frozen.
@@ -34,7 +34,7 @@ def frozen_layers(model: Any, what: str | None) -> list[Any]:
     """Returns the layers that `freeze` would freeze."""
     if what in (None, "none"):
         return []
-    body = [x for x in model.layers if x.name not in model.task_names and x.variables]
+    body = [x for x in model.layers if is_stage(x)]
     if what == "trunk":
         return body
     kind, _, number = str(what).partition(":")
@@ -43,7 +43,7 @@ def frozen_layers(model: Any, what: str | None) -> list[Any]:
     if kind != "stage" or what not in known:
         raise ValueError(unknown("freeze", str(what), known))
     first = names[: int(number)]
-    return [x for x in body if is_stage(x) and x.name.rpartition("_")[2] in first]
+    return [x for x in body if x.name.rpartition("_")[2] in first]
 
 
 def stage_names(model: Any) -> list[str]:

@@ -23,6 +23,7 @@ from p5_keras.sharing import (
     Hard,
     Hierarchical,
     MMoE,
+    ResidualAdapters,
     Sluice,
 )
 from p5_keras.tasks import Classification, Detection, Regression, Segmentation
@@ -45,6 +46,7 @@ WITHOUT = {
     "cascade-features": Cascade(passes="features", width=3),
     "hierarchical": Hierarchical(),
     "cross-stitch": CrossStitch(),
+    "adapters": ResidualAdapters(rank=2),
     "sluice": Sluice(),
     "branching-groups": Branching(groups=(("kind", "mask"), ("boxes", "size"))),
 }
