@@ -70,6 +70,7 @@ def test_a_new_task_leaves_the_old_outputs_as_they_are(model, tmp_path):
         np.testing.assert_array_equal(y, again[name])
 
 
+@pytest.mark.slow
 def test_tuned_without_the_old_model_they_change(model):
     before = outputs(model)
     grown = p5.grow.add_task(model, mask())
@@ -78,6 +79,7 @@ def test_tuned_without_the_old_model_they_change(model):
     np.testing.assert_array_equal(before["kind"], outputs(model)["kind"])
 
 
+@pytest.mark.slow
 def test_distillation_holds_the_old_outputs(tmp_path):
     model = trained(Conv(4, 1, "group", levels=3))
     before = outputs(model)

@@ -21,6 +21,11 @@ TASKS = {
     "masked": lambda: pretraining.MaskedImage("masked", patch=4, features="P2"),
 }
 each = pytest.mark.parametrize("name", TASKS)
+# One of them quickly; the rest is slow.
+grid = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n != "simclr")) for n in TASKS],
+)
 
 
 def build(*tasks, shape=SHAPE, trunk=None):
@@ -34,7 +39,7 @@ def zeros(*names):
 # Every task.
 
 
-@each
+@grid
 def test_trains_beside_a_supervised_task_and_is_saved(name, tmp_path):
     """One trunk under both; its weights are there once; a loaded model is the same."""
     task, other = TASKS[name](), p5.tasks.Classification("kind", num_classes=3)
@@ -59,7 +64,7 @@ def test_trains_beside_a_supervised_task_and_is_saved(name, tmp_path):
     )
 
 
-@each
+@grid
 def test_alone_it_learns_from_pictures_without_labels(name):
     """From a source of nothing but pictures, and better than the trivial predictor."""
     x = tf.constant(RNG.integers(0, 255, (N, 1, 1, 3)) + np.zeros((N, *SHAPE)))
@@ -74,7 +79,7 @@ def test_alone_it_learns_from_pictures_without_labels(name):
     model.compile(keras.optimizers.Adam(1e-2))
     before = model.evaluate(data, return_dict=True, verbose=0)
     batches = p5.data.training(source, [task], 4)
-    model.fit(batches, epochs=1, steps_per_epoch=60, verbose=0)
+    model.fit(batches, epochs=1, steps_per_epoch=40, verbose=0)
     after = model.evaluate(data, return_dict=True, verbose=0)
     # Evaluation draws the same each time.
     assert after == model.evaluate(data, return_dict=True, verbose=0)
@@ -85,7 +90,7 @@ def test_alone_it_learns_from_pictures_without_labels(name):
     assert task.draw(None, {"error": np.float32(0.5)}) == "error 0.5"
 
 
-@each
+@grid
 def test_two_replicas_equal_one_device(name, two_replicas):
     """Negatives come from both replicas, with their gradients."""
 
