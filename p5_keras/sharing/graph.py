@@ -86,7 +86,8 @@ class TaskGraph:
         Tasks that read a tensor of it in common, or are linked by tasks that do, are a
         group. Between two groups the product of gradients there is 0 by construction,
         whatever that of the variables is; if tasks of two groups share variables,
-        there is no bottleneck.
+        there is no bottleneck. Nor is there one where a layer is applied more than once
+        and tasks that share it meet in no use of it.
         """
         frontier = list(self.frontier().values())
         groups = [{task} for task in self.outputs]
@@ -94,11 +95,17 @@ class TaskGraph:
             linked = [group for group in groups if group & readers]
             groups = [group for group in groups if not group & readers]
             groups += [set().union(*linked)] if linked else []
-        shared = [
-            node.tasks
-            for node in self._nodes.values()
-            if self._shared(node) and _has_variables(node)
-        ]
+        uses: dict[int, list[Node]] = {}
+        for node in self._nodes.values():
+            if _has_variables(node):
+                uses.setdefault(id(node.operation), []).append(node)
+        shared = []
+        for nodes in uses.values():
+            tasks = set().union(*(node.tasks for node in nodes))
+            meet = [self._shared(node) for node in nodes]
+            if len(tasks) > 1 and not all(meet):
+                return None
+            shared += [tasks] if any(meet) else []
         if any(not any(tasks <= group for group in groups) for tasks in shared):
             return None
         return [x for x, _ in frontier] if shared and frontier else None

@@ -267,3 +267,16 @@ def test_its_cost_is_counted(name):
     found = p5.cost.parts(model)
     assert found["parameters"]["heads"][name] == model.get_layer(name).count_params()
     assert found["flops"]["heads"][name] > 0
+
+
+def test_views_leave_no_bottleneck():
+    """Their gradients pass the trunk elsewhere than those of the other tasks."""
+    kinds = [p5.tasks.Classification(n, num_classes=3) for n in ("a", "b")]
+    assert build(*kinds).bottleneck
+    model = build(*kinds, TASKS["simclr"]())
+    assert model.bottleneck is None
+    with pytest.raises(ValueError, match="gradients='full'"):
+        model.compile("sgd", weighting=p5.weighting.MGDA(gradients="features"))
+    model.compile("sgd", weighting=p5.weighting.MGDA(gradients="full"))
+    y = {"a": RNG.integers(0, 3, N), "b": RNG.integers(0, 3, N), **zeros("simclr")}
+    assert np.isfinite(model.fit(X, y, verbose=0).history["loss"]).all()
