@@ -35,7 +35,8 @@ def add_task(model: MultiTaskModel, task: Task) -> MultiTaskModel:
         ValueError: The name is taken, or the head cannot be built on the trunk.
     """
     grown = copy(model)
-    taken = [*TaskGraph(dict(grown.output)).layer_names(), grown.input.name]
+    taken = TaskGraph(dict(grown.output)).layer_names()
+    taken += [x.name for x in grown.inputs]
     check_names([*grown.task_names, task.name], taken)
     output = attach(task, features(grown), grown.input)
     outputs = {**grown.output, task.name: output}
@@ -206,6 +207,7 @@ def _model(
         grown.input,
         outputs,
         tasks=tasks,
+        encoders=grown.encoders,
         trunk_l2=grown.trunk_l2,
         head_l2=grown.head_l2,
         name=grown.name,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from p5_keras.sharing.stop_gradient import StopGradient
 from p5_keras.task import Tensor
 
@@ -115,11 +117,13 @@ class TaskGraph:
 
         Args:
             layer: A layer of one input and one output.
-            x: A Keras tensor; the layer is called on it if it has not been.
+            x: A Keras tensor, or a dict of them; where the layer has not been called
+                on it, it is now.
         """
+        wanted = [id(y) for y in keras.tree.flatten(x)]
         for index, node in enumerate(layer._inbound_nodes):
             known = self._nodes.get((id(layer), index))
-            if known is not None and [id(y) for y in known.inputs] == [id(x)]:
+            if known is not None and [id(y) for y in known.inputs] == wanted:
                 return node.outputs[0]
         return layer(x)
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from p5_keras.data.from_records import reader
 from p5_keras.data.pipeline import steps_per_epoch
 from p5_keras.data.source import Source
+from p5_keras.inputs import encode
 from p5_keras.model import MultiTaskModel
 
 Tensor = Any
@@ -119,7 +120,9 @@ def _computed(source: Source, features: Any, batch_size: int) -> Source:
             example = source.transform(example)
         example = dict(example)
         x = example.pop("image" if "image" in example else "input")
-        example["input"] = features(tf.cast(x, tf.float32))
+        raw = source.encoders
+        x = encode(raw, x) if raw else tf.cast(x, tf.float32)
+        example["input"] = features(x)
         parts.append(tf.nest.map_structure(lambda part: part.numpy(), example))
     columns = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
     return dataclasses.replace(

@@ -77,7 +77,9 @@ def trunk_of(model: Any) -> keras.Model:
             "The model must have one trunk, whose layers are named trunk_<feature>. "
             f"Received: layers={[layer.name for layer in model.layers]}"
         )
-    inputs = x = keras.Input(model.input.shape[1:], name=model.input.name)
+    inputs = x = keras.tree.map_structure(
+        lambda x: keras.Input(x.shape[1:], dtype=x.dtype, name=x.name), model.input
+    )
     features = {}
     for name, stage in zip(names, stages, strict=True):
         x = features[name] = stage(x)
