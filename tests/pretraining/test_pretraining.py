@@ -113,7 +113,7 @@ def test_two_replicas_equal_one_device(name, two_replicas):
     for key, value in one[0].items():
         np.testing.assert_allclose(two[0][key], value, rtol=1e-3, err_msg=key)
     for a, b in zip(one[1], two[1], strict=True):
-        np.testing.assert_allclose(a, b, atol=2e-5)
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
 
 
 @each
