@@ -30,7 +30,7 @@ class Config(p5.recipe.Config):
     """What this recipe decides."""
 
     trunk: p5.Trunk = p5.trunks.TextConv(width=96, depth=3, dropout=0.2)
-    epochs: int = 15
+    epochs: int = 10
     batch_size: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 3e-2
