@@ -208,6 +208,7 @@ def _model(
         tasks=tasks,
         trunk_l2=grown.trunk_l2,
         head_l2=grown.head_l2,
+        encoders=grown.encoders,
         name=grown.name,
     )
 

@@ -85,6 +85,16 @@ def batches(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_the_shapes_of_batches_are_known(case):
+    for dataset in (
+        batches(case),
+        p5.data.evaluation(source(CASES[case][1]), tasks(), 4),
+    ):
+        specs = tf.nest.flatten(dataset.element_spec)
+        assert all(spec.shape.is_fully_defined() for spec in specs)
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_it_learns_and_comes_back(case, tmp_path):
     model = built(case)
     data = batches(case)
