@@ -8,6 +8,12 @@ Data: Adult (Kohavi & Becker, UCI 1996), its own test split; a tenth of its trai
 split validates.
 Command: `python train.py --recipe=census`, with `--data_dir=FOLDER` for a local copy
 of adult.data and adult.test.
+On the test split, mean ± standard deviation over seeds 0 to 2: income AUC 0.910 ±
+0.000, never married 0.964 ± 0.000. Each task alone (`--tasks=income`), seeds 0 and 1:
+0.910 and 0.965, so sharing gains nothing here. Gradient-boosted trees on the same
+inputs reach 0.927 and 0.964. Whether somebody is married, `--set
+marital=Married-civ-spouse`, the relationship all but says: 0.998, seed 0. A run takes
+28 s of CPU time.
 """
 
 import csv

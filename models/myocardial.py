@@ -7,6 +7,9 @@ Data: UCI 579, 1,700 patients; 11 outcomes that may be true at once, and the cau
 death in 8 classes. Missing values are inputs of their own.
 Command: `python train.py --recipe=myocardial`, with `--data_dir=FOLDER` for a local
 copy of MI.data.
+On the test split, seed 0, 170 patients: mean AUC of the eleven outcomes 0.619, from
+0.161 of RAZRIV to 0.819 of DRESSLER, with two to 49 patients each, so that most of
+these numbers say little; cause of death 0.859 right (most frequent class: 0.835).
 """
 
 import dataclasses

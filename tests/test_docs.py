@@ -108,3 +108,13 @@ def test_own_sharing(tmp_path):
         np.testing.assert_allclose(loaded.predict(x, verbose=0)[name], value, rtol=1e-4)
     with pytest.raises(ValueError, match="Adapters need a trunk with maps"):
         p5.build_model(p5.trunks.Dense([4]), tasks, (16, 16, 1), sharing=sharing)
+
+
+def test_inputs_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(example("docs/inputs.md"), "inputs.md", "exec"), names)
+    served = tf.saved_model.load("export").signatures["serving_default"]
+    raw = {"review": ["good food"], "price": [15.0], "city": ["Oslo"]}
+    found = served(**{name: tf.constant(value) for name, value in raw.items()})
+    assert found["liked_probability"].shape == (1, 1)

@@ -76,7 +76,12 @@ def encode(inputs: Mapping[str, Input], raw: Mapping[str, Tensor]) -> Any:
     Returns:
         The tensor of the only input, or of several a dict by name.
     """
-    found = {name: one.encode(raw) for name, one in inputs.items()}
+    # Splitting strings forgets how many there are, which a TPU must know.
+    count = next((values.shape[0] for values in raw.values()), None)
+    found = {
+        name: tf.ensure_shape(one.encode(raw), [count, *one.shape])
+        for name, one in inputs.items()
+    }
     return _only(found)
 
 

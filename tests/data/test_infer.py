@@ -185,7 +185,7 @@ def test_a_field_is_named_as_in_the_data_or_as_its_task():
         (
             {"kind": {"head": "detector"}},
             "`kind.head` must be one of classification, multi_label, regression, "
-            "detection, segmentation. Did you mean 'detection'? "
+            "tagging, detection, segmentation. Did you mean 'detection'? "
             "Received: kind.head=detector",
         ),
         (
