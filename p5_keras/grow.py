@@ -210,7 +210,6 @@ def _model(
         encoders=grown.encoders,
         trunk_l2=grown.trunk_l2,
         head_l2=grown.head_l2,
-        encoders=grown.encoders,
         name=grown.name,
     )
 
