@@ -490,6 +490,13 @@ def test_ways_of_training_end_to_end(flag, tmp_path):
 REAL = {
     "p5_resnet50": "oxford_pets_3breeds",
     "shared_dense": "multi_target_regression",
+    "census": "adult",
+    "myocardial": "myocardial",
+    "parkinsons": "parkinsons_telemonitoring",
+    "restaurants": "restaurant_consumer",
+    "snips": "snips",
+    "spoken_digits": "fsdd",
+    "tox21": "tox21",
 }
 #: Data sets of recipes that are not called like them.
 DATASETS = {"simple_mlp": "multi_mnist", "two_head_conv": "multi_mnist"}
