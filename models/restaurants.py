@@ -16,7 +16,6 @@ import csv
 import dataclasses
 import functools
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -46,8 +45,8 @@ class Config(p5.recipe.Config):
     weight_decay: float = 0.1
 
 
-def read(folder: pathlib.Path, name: str) -> list[dict[str, str]]:
-    """Reads a table; "?" is missing."""
+def read(folder: pathlib.Path, name: str, *columns: str) -> list[dict[str, str]]:
+    """Reads a table that has some columns at least; "?" is missing."""
     path = next(iter(sorted(folder.rglob(name))), folder / name)
     try:
         # Names of places are in Latin-1.
@@ -57,18 +56,23 @@ def read(folder: pathlib.Path, name: str) -> list[dict[str, str]]:
             f"`data_dir` must hold {name}. Received: {path} ({error.strerror})"
         ) from error
     rows = csv.DictReader(lines)
-    return [
+    found = [
         {k: "" if v.strip() == "?" else v.strip() for k, v in r.items()} for r in rows
     ]
+    missing = sorted({*columns} - {*(rows.fieldnames or ())})
+    if missing or not found:
+        raise ValueError(
+            f"{name} must have rows, with the columns {', '.join(columns)}. Received: "
+            f"{path} with {len(found)} rows, without {missing or 'a row'}"
+        )
+    return found
 
 
 @functools.lru_cache(1)
 def found(data_dir: str | None) -> p5.data.UserData:
     """The ratings, each with what is known of guest and place."""
     folder = pathlib.Path(data_dir or p5.data.fetch("restaurants", {URL: None}))
-    for archive in folder.glob("*.zip"):
-        zipfile.ZipFile(archive).extractall(folder)
-    rows = read(folder, "rating_final.csv")
+    rows = read(folder, "rating_final.csv", "userID", "placeID", *RATINGS.values())
     names = [f"{row['userID']} {row['placeID']}" for row in rows]
     splits = p5.data.split_examples(names, strata=[row["rating"] for row in rows])
     columns, encoders = {}, {}
@@ -76,7 +80,12 @@ def found(data_dir: str | None) -> p5.data.UserData:
         ("user", "userID", "userprofile.csv"),
         ("item", "placeID", "geoplaces2.csv"),
     ):
-        known = {row[key]: row for row in read(folder, name)}
+        known = {row[key]: row for row in read(folder, name, key)}
+        if unknown := sorted({row[key] for row in rows} - {*known}):
+            raise ValueError(
+                f"{name} must have each {key} of rating_final.csv. Received: a rating "
+                f"of {key}={unknown[0]!r}, of which it has no row"
+            )
         kinds = {}
         for column in next(iter(known.values())):
             if column in LEFT_OUT:

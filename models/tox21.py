@@ -52,6 +52,11 @@ def found(data_dir: str | None) -> p5.data.UserData:
         raise ValueError(
             f"`data_dir` must hold tox21.csv.gz. Received: {path} ({error})"
         ) from error
+    if not rows or "smiles" not in rows[0]:
+        raise ValueError(
+            f"tox21.csv.gz must have rows, with a column smiles. Received: {path} with "
+            f"{len(rows)} rows"
+        )
     assays = [name for name in rows[0] if name not in ("mol_id", "smiles")]
     formulas = np.array([row["smiles"] for row in rows], object)
     # A molecule that was measured twice is in one split.

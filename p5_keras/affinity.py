@@ -48,7 +48,10 @@ class Affinity(keras.callbacks.Callback):
     def __init__(self, count: int | None, batches: Batches) -> None:
         super().__init__()
         if count is not None and count < 1:
-            raise ValueError(f"`count` must be 1 or more. Received: count={count}")
+            raise ValueError(
+                "Affinities must be measured on 1 batch or more. "
+                f"Received: affinity_batches={count}"
+            )
         self.count, self.batches = count, batches
         self._measure: Any = None
 

@@ -52,7 +52,11 @@ class Plan:
         """
         tasks = {task.name: task for task in self.recipe.tasks(self.config)}
         for given in self.config.loss_weights:
-            name, _, weight = given.partition("=")
+            name, equals, weight = given.partition("=")
+            if not equals:
+                raise ValueError(
+                    f"`loss_weights` must be task=weight,... Received: {given!r}"
+                )
             if name not in tasks:
                 raise ValueError(unknown("task in `loss_weights`", name, tasks))
             tasks[name].loss_weight = typed("loss_weights", weight, float)

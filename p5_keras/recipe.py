@@ -6,16 +6,13 @@ import inspect
 import pathlib
 import sys
 import typing
-from collections.abc import Callable
 from typing import Any
-
-import keras
 
 from p5_keras import catalog, sharing, trunks, weighting
 from p5_keras.build import build_model
+from p5_keras.default_optimizer import default_optimizer
 from p5_keras.model import MultiTaskModel
 from p5_keras.naming import did_you_mean
-from p5_keras.optimizers import PerPart
 from p5_keras.sharing import Sharing
 from p5_keras.task import Task
 from p5_keras.trunk import Trunk
@@ -150,7 +147,8 @@ def configure(
     for field, (module, base) in kinds.items():
         if name := given.pop(field, None):
             found = named(field, name, module, base)
-            config = dataclasses.replace(config, **{field: found and found()})
+            made = found and _made(field, found, settings)
+            config = dataclasses.replace(config, **{field: made})
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
@@ -213,7 +211,7 @@ def named(what: str, name: str, module: Any, base: type) -> Any:
         if isinstance(c := getattr(module, n), type)
         and issubclass(c, base)
         and c.__module__ != base.__module__  # base classes are no choice
-        and c is not trunks.Cut  # nor is what needs a model
+        and not (base is Trunk and _needed(c))  # nor what is made of trunks or models
     }
     if name not in classes:
         none = "" if base is Trunk else "'none' or "
@@ -222,6 +220,33 @@ def named(what: str, name: str, module: Any, base: type) -> Any:
             f"{did_you_mean(name, classes)} Received: {what}={name!r}"
         )
     return classes[name]
+
+
+def _needed(kind: type) -> list[str]:
+    """Returns the names of the arguments that a class cannot be made without."""
+    arguments = inspect.signature(kind).parameters.values()
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        a.name
+        for a in arguments
+        if a.default is inspect.Parameter.empty and a.kind not in variable
+    ]
+
+
+def _made(field: str, kind: Any, settings: list[str]) -> Any:
+    """Makes a part of a configuration, with what the settings must say of it."""
+    hints = typing.get_type_hints(kind.__init__)
+    texts = dict(setting.partition("=")[::2] for setting in settings)
+    arguments = {}
+    for argument in _needed(kind):
+        name = f"{field}.{argument}"
+        if name not in texts:
+            raise ValueError(
+                f"`{field}={kind.__name__}` needs --set {name}=VALUE. "
+                f"Received: set={settings}"
+            )
+        arguments[argument] = typed(name, texts[name], hints[argument])
+    return kind(**arguments)
 
 
 def describe(config: Config) -> dict[str, Any]:
@@ -266,51 +291,3 @@ def build(config: Config, tasks: list[Task], input_shape: Any) -> MultiTaskModel
         head_l2=config.head_l2,
         sharing=config.sharing,
     )
-
-
-def default_optimizer(
-    config: Config,
-    steps: int,
-    kind: Callable[..., keras.Optimizer] = keras.optimizers.AdamW,
-    **arguments: Any,
-) -> keras.Optimizer:
-    """Returns AdamW, or another, with a linear warm-up and a cosine decay to 0.
-
-    Args:
-        config: The run's configuration.
-        steps: Number of training steps.
-        kind: Class of the optimizer. AdamW without weight decay is Adam.
-        **arguments: Arguments of the optimizer that `config` does not decide.
-    """
-    share = 1.0 if config.trunk_rate is None else config.trunk_rate
-    if not share > 0:
-        raise ValueError(
-            "`trunk_rate` must be above 0; freeze=trunk leaves the trunk as it is. "
-            f"Received: trunk_rate={config.trunk_rate}"
-        )
-    whole: dict[str, Any] = {
-        "global_clipnorm": config.clip_norm,
-        "use_ema": config.ema is not None,
-        "ema_momentum": config.ema or 0.99,
-    }
-    if share == 1:
-        return _scheduled(config, steps, kind, 1.0, **whole, **arguments)
-    parts = [_scheduled(config, steps, kind, rate, **arguments) for rate in (share, 1)]
-    return PerPart(*parts, **whole)
-
-
-def _scheduled(
-    config: Config, steps: int, kind: Any, share: float, **arguments: Any
-) -> keras.Optimizer:
-    warmup, rate = min(200, steps // 10), config.learning_rate * share
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else rate,
-        max(steps - warmup, 1),
-        warmup_target=rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    optimizer: keras.Optimizer = kind(
-        schedule, weight_decay=config.weight_decay, **arguments
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "stitch"])
-    return optimizer

@@ -103,7 +103,7 @@ def test_nothing_is_measured_unless_asked_for():
 
 
 def test_mistakes():
-    with pytest.raises(ValueError, match="count=0"):
+    with pytest.raises(ValueError, match="affinity_batches=0"):
         p5.Affinity(0, lambda step: None)
     net = model(("a",))
     net.compile("sgd")

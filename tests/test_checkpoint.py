@@ -212,6 +212,7 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
                 p5.weighting.PCGrad(update_every=2),
             )
         ),
+        pytest.param(p5.weighting.DWA(), marks=(pytest.mark.slow, pytest.mark.heavy)),
     ],
     ids=lambda weighting: type(weighting).__name__,
 )

@@ -177,10 +177,38 @@ def test_a_marital_status_that_is_not_there(tmp_path):
         recipe.found(str(tmp_path), "never-maried")
 
 
-@pytest.mark.parametrize("name", ["census", "snips", "spoken_digits", "tox21"])
+FOLDERS = ["census", "restaurants", "snips", "spoken_digits", "tox21"]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_without_the_files(name, tmp_path):
     recipe = p5.recipe.load(name)
     config = p5.recipe.configure(recipe.Config(), [f"data_dir={tmp_path}"])
     with pytest.raises(ValueError, match="`data_dir` must hold") as error:
         recipe.data(config, [], "train")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("rating_final.csv", "userID,rating\nU1,2\n", r"without \['food_rating', 'pl"),
+        ("rating_final.csv", "", "with 0 rows"),
+        ("userprofile.csv", "userID,smoker\nU9,true\n", "a rating of userID='U0'"),
+        ("geoplaces2.csv", "place,price\n1,low\n", r"without \['placeID'\]"),
+    ],
+)
+def test_tables_of_restaurants_that_do_not_fit(file, text, message, tmp_path):
+    write_restaurants(tmp_path)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        p5.recipe.load("restaurants").found(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "smiles\n", "formula,SR-p53\nCC,1\n"])
+def test_a_table_without_molecules(text, tmp_path):
+    with gzip.open(tmp_path / "tox21.csv.gz", "wt") as file:
+        file.write(text)
+    with pytest.raises(ValueError, match="must have rows, with a column smiles"):
+        p5.recipe.load("tox21").found(str(tmp_path))

@@ -305,3 +305,19 @@ def test_settings_of_a_described_run_leave_objects_out():
     assert described["sharing"] == "MMoE(experts=4, units=())"
     again = p5.recipe.configure(Config(), p5.recipe.settings(Config(), described))
     assert (again.epochs, again.sharing, again.weighting) == (3, None, None)
+
+
+def test_a_weighting_that_needs_to_be_told_something_is_told_by_a_setting():
+    config = p5.recipe.Config(p5.trunks.Dense())
+    given = {"weighting": "CosineGate"}
+    found = p5.recipe.configure(config, ["weighting.primary=a"], given)
+    assert found.weighting == p5.weighting.CosineGate(primary=("a",))
+    with pytest.raises(ValueError, match=r"needs --set weighting\.primary=VALUE"):
+        p5.recipe.configure(config, [], given)
+
+
+@pytest.mark.parametrize("name", ["Cut", "MultiInput", "TwoTower"])
+def test_a_trunk_that_is_made_of_others_is_no_flag(name):
+    config = p5.recipe.Config(p5.trunks.Dense())
+    with pytest.raises(ValueError, match=r"`trunk` must be one of AudioConv, Conv,"):
+        p5.recipe.configure(config, [], {"trunk": name})

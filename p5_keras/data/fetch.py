@@ -1,7 +1,9 @@
 """Downloads the files of a data set once."""
 
 import os
+import pathlib
 import tarfile
+import zipfile
 from collections.abc import Mapping
 
 import keras
@@ -14,7 +16,7 @@ def fetch(
     urls: Mapping[str, str | None],
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> str:
-    """Downloads files into one folder; archives (`.tar.gz`) are unpacked there.
+    """Downloads files into one folder, and unpacks archives, `.tar.gz` and `.zip`.
 
     What is there already is not downloaded again.
 
@@ -43,10 +45,7 @@ def fetch(
             keras.utils.get_file(
                 file.name, url, file_hash=sha256, cache_dir=folder, cache_subdir=""
             )
-            if file.name.endswith(".tar.gz"):
-                with tarfile.open(file) as archive:
-                    archive.extractall(folder, filter="data")
-                file.unlink()
+            _unpack(file)
         # Keras raises a bare Exception where there is no connection.
         except Exception as error:
             raise ValueError(
@@ -55,3 +54,16 @@ def fetch(
             ) from error
         complete.touch()
     return str(folder)
+
+
+def _unpack(file: pathlib.Path) -> None:
+    """Puts what an archive holds in its place; leaves any other file alone."""
+    if file.name.endswith(".tar.gz"):
+        with tarfile.open(file) as tar:
+            tar.extractall(file.parent, filter="data")
+    elif file.name.endswith(".zip"):
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(file.parent)
+    else:
+        return
+    file.unlink()

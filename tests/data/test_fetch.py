@@ -1,6 +1,7 @@
 import hashlib
 import pathlib
 import tarfile
+import zipfile
 
 import pytest
 
@@ -32,6 +33,22 @@ def test_files_come_once_into_one_folder(tmp_path):
     for path in tmp_path.glob("*.*"):
         path.unlink()
     assert p5.data.fetch("pets", urls, tmp_path / "cache") == str(folder)
+
+
+def test_a_zip_is_unpacked_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("inside/a", "aaa")
+    urls = {(tmp_path / "a.zip").as_uri(): None}
+    folder = pathlib.Path(p5.data.fetch("places", urls, tmp_path / "cache"))
+    assert (folder / "inside" / "a").read_text() == "aaa"
+    assert not (folder / "a.zip").exists()
+
+
+def test_an_archive_that_is_none_is_named(tmp_path):
+    (tmp_path / "a.zip").write_text("not one")
+    url = (tmp_path / "a.zip").as_uri()
+    with pytest.raises(ValueError, match=r"not be downloaded.*a\.zip \(File is not"):
+        p5.data.fetch("places", {url: None}, tmp_path / "cache")
 
 
 def test_what_cannot_be_had_is_named(tmp_path):

@@ -15,7 +15,7 @@ sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from models import BATCH, NAMES, STEPS, assert_same, build, data, train, values
 
 SOURCES = base.SOURCES
-SLOW = (pytest.mark.slow, pytest.mark.heavy)
+HEAVY = (pytest.mark.slow, pytest.mark.heavy)
 ALPHA = {"kind": 1.0, "size": 2.0, "mask": 0.5}
 ONES = dict.fromkeys(NAMES, 1.0)
 
@@ -159,9 +159,9 @@ def test_absent_tasks_count_in_no_mean_of_the_record():
         ("full", 1),
         ("features", 3),
         ("last_shared", 1),
-        pytest.param("full", 3, marks=SLOW),
-        pytest.param("features", 1, marks=SLOW),
-        pytest.param("last_shared", 3, marks=SLOW),
+        pytest.param("full", 3, marks=HEAVY),
+        pytest.param("features", 1, marks=HEAVY),
+        pytest.param("last_shared", 3, marks=HEAVY),
     ],
 )
 def test_weights_are_kept_between_solves(source, executions):
@@ -257,7 +257,7 @@ def test_activity_losses_reach_the_trunk(source):
 
 
 @pytest.mark.parametrize(
-    "source", ["full", *(pytest.param(s, marks=SLOW) for s in SOURCES if s != "full")]
+    "source", ["full", *(pytest.param(s, marks=HEAVY) for s in SOURCES if s != "full")]
 )
 def test_two_replicas_are_one_device(source, two_replicas):
     weighting = Given(gradients=source, rescale="norm", update_every=2)
@@ -307,7 +307,7 @@ def test_two_replicas_are_one_device_under_every_method(name, two_replicas):
 
 @pytest.mark.parametrize(
     "source",
-    ["features", *(pytest.param(s, marks=SLOW) for s in ("full", "last_shared"))],
+    ["features", *(pytest.param(s, marks=HEAVY) for s in ("full", "last_shared"))],
 )
 def test_xla_compiles_the_step(source):
     ours, _ = train(Given(gradients=source, update_every=2), jit_compile=True)
