@@ -539,8 +539,14 @@ def test_every_recipe_runs_from_the_command_line(name, tmp_path, request, monkey
         if name not in ("myocardial", "tox21"):
             assert all(m["test"] is not None for m in found["metrics"].values())
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
-    if name != "simple_mlp":  # the rest is the same for all
-        return
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_shown_again_and_no_other_takes_its_place(tmp_path):
+    dummy = ROOT / "datasets" / DATASETS["simple_mlp"] / "dummy_data"
+    flags = ["--recipe=simple_mlp", "--smoke", f"--data_dir={dummy}"]
+    done = process(*flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
     again = process(*flags, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
