@@ -2,68 +2,18 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from p5_keras.compare import budget, choice, findings, page
 from p5_keras.compare.arms import JOINT, SINGLE, Arm, Model, arms
 from p5_keras.compare.budget import Speed
+from p5_keras.compare.options import Options
 from p5_keras.compare.runs import Run, default_jobs, run_all
 from p5_keras.plan import Plan
 from p5_keras.task import Task
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a comparison is asked for.
-
-    Attributes:
-        arms: Arms beside single-task models and the joint one; see `arms`.
-        seeds: Runs of each model.
-        minutes: Time for all of it on the clock, or `None` to train every model as
-            long as the recipe does.
-        jobs: Runs at a time; `None` is one on a GPU, else one a core, up to 4.
-        trials: Settings that a search tries; 0 leaves the tuned baseline out.
-    """
-
-    arms: Sequence[str] = ()
-    seeds: int = 3
-    minutes: float | None = None
-    jobs: int | None = None
-    trials: int = 8
-
-    def __post_init__(self) -> None:
-        """Checks the numbers.
-
-        Raises:
-            ValueError: One is out of range.
-        """
-        if self.seeds < 2:
-            raise ValueError(
-                "`seeds` must be 2 or more: one run says nothing of the spread. "
-                f"Received: seeds={self.seeds}"
-            )
-        if self.trials < 0 or self.trials == 1:
-            raise ValueError(
-                "`trials` must be 2 or more, or 0 for no search. "
-                f"Received: trials={self.trials}"
-            )
-        given = [n for n in (self.minutes, self.jobs) if n is not None]
-        if given and min(given) <= 0:
-            raise ValueError(
-                "`budget_minutes` and `jobs` must be above 0. Received: "
-                f"budget_minutes={self.minutes}, jobs={self.jobs}"
-            )
-
-
-def options(flags: Any) -> Options:
-    """Reads them from the flags of train.py."""
-    return Options(
-        flags.compare, flags.seeds, flags.budget_minutes, flags.jobs, flags.trials
-    )
 
 
 def run(plan: Plan, tasks: Sequence[Task], steps: int, options: Options) -> Json:
@@ -119,6 +69,7 @@ class _Comparison:
             "share": None,
             "steps": {},
             "chosen": {},
+            "same": [],
             "failed": {},
         }
         self._began = time.monotonic() - self.state["spent"]
@@ -150,20 +101,20 @@ class _Comparison:
         return found
 
     def _measure(self) -> None:
-        """Measures the speed of each model; every arm gets the same time."""
+        """Measures the speed of each model, and what time an arm will have."""
         print("Measuring how fast each model is", flush=True)
         speeds, failed = budget.measure(self.workdir, self.sides, self.jobs)
         for arm, reason in failed.items():
             self._fail(arm, reason)
         for (name, model), speed in speeds.items():
             self.state["speeds"].setdefault(name, {})[model] = vars(speed)
-        whole = self._left() * self.jobs * (1 - budget.RESERVE)
-        self.state["share"] = whole / len(self._alive())
+        choices = sum(arm.chooses for arm in self._alive())
+        self.state["share"] = self._whole() / (len(self._alive()) + choices / 2)
         budget.check(self._shares(), self.epochs, self.options.minutes)
         self._save()
 
     def _choose(self, arm: Arm) -> None:
-        """Lets an arm choose what it trains, in half of its time."""
+        """Lets an arm choose what it trains, in half the time of an arm's runs."""
 
         def trials(
             wanted: list[tuple[str, tuple[str, ...]]], fraction: float
@@ -199,12 +150,16 @@ class _Comparison:
             )
         except ValueError as error:
             return self._fail(arm.name, str(error))
-        print(f"{arm.name}: {chosen['what']}", flush=True)
         self.state["chosen"][arm.name] = chosen
+        if self._models(arm) == list(arm.models):
+            chosen["what"] += ": the same as joint"
+            self.state["same"].append(arm.name)
+        print(f"{arm.name}: {chosen['what']}", flush=True)
         self._save()
 
     def _divide(self) -> None:
-        """Divides each arm's time over its models and seeds."""
+        """Divides the time that is left over arms, seeds and models."""
+        self.state["share"] = self._whole() / len(self._alive())
         for (arm, model), (speed, seconds) in self._shares().items():
             _, count = speed.fit(seconds, self.epochs, self.steps)
             self.state["steps"].setdefault(arm, {})[model] = count
@@ -218,11 +173,9 @@ class _Comparison:
         """Returns the speed of each model, and the seconds that one run of it has."""
         found = {}
         for arm in self._alive():
-            models, share = self._models(arm), self.state["share"]
-            if arm.chooses:
-                share /= 2
+            models = self._models(arm)
             for model in models:
-                seconds = share / self.options.seeds / len(models)
+                seconds = self.state["share"] / self.options.seeds / len(models)
                 found[arm.name, model.name] = self._speed(arm.name, model.name), seconds
         return found
 
@@ -264,7 +217,8 @@ class _Comparison:
         print(f"The arm {arm} is left out, since a run failed: {reason}", flush=True)
 
     def _alive(self) -> list[Arm]:
-        return [arm for arm in self.sides if arm.name not in self.state["failed"]]
+        gone = {*self.state["failed"], *self.state["same"]}
+        return [arm for arm in self.sides if arm.name not in gone]
 
     def _models(self, arm: Arm) -> list[Model]:
         """Returns the models of an arm, those it has chosen if it has."""
@@ -272,6 +226,10 @@ class _Comparison:
             return list(arm.models)
         chosen = self.state["chosen"][arm.name]["models"]
         return [Model(m["name"], tuple(m["tasks"]), tuple(m["flags"])) for m in chosen]
+
+    def _whole(self) -> float:
+        """Returns the seconds that can be planned with, of all runs added up."""
+        return self._left() * self.jobs * (1 - budget.RESERVE)
 
     def _left(self) -> float:
         return 60 * (self.options.minutes or 0) - (time.monotonic() - self._began)
@@ -283,8 +241,10 @@ class _Comparison:
     def _found(self, seeds: list[int]) -> Json:
         alive = [Arm(arm.name, tuple(self._models(arm))) for arm in self._alive()]
         found = findings.gather(self.workdir, alive, seeds, self.tasks)
+        chosen = [f"{arm}: {c['what']}." for arm, c in self.state["chosen"].items()]
         return {
             **found,
+            "verdicts": [*found["verdicts"], *chosen],
             "recipe": self.plan.decided["recipe"],
             "batch_size": self.plan.config.batch_size,
             "chosen": self.state["chosen"],
