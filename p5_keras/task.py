@@ -184,13 +184,13 @@ class Task:
         return ops.mean(ops.square(new - old), axis=axes)
 
     def views(self, inputs: Tensor) -> dict[str, Tensor] | None:
-        """Makes other pictures of the input for the task to read, in the model.
+        """Changes the input for the task to read, in the model: other pictures, say.
 
         Args:
             inputs: The Keras tensor of the model's input.
 
         Returns:
-            `None` to read the input as it is. Else "image", of the input's shape but
+            `None` to read the input as it is. Else "input", of the input's shape but
             for the number of examples, from which the features are then computed,
             and what else the head is to have by name.
         """

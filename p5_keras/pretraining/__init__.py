@@ -2,10 +2,19 @@
 
 from p5_keras.pretraining.contrast import SimCLR, SimSiam
 from p5_keras.pretraining.masked_image import MaskedImage
+from p5_keras.pretraining.masked_text import MaskedText
 from p5_keras.pretraining.probe import Probe
 from p5_keras.pretraining.rotation import Rotation
 
-#: The tasks.
+#: The tasks that learn from pictures.
 METHODS = ("MaskedImage", "Rotation", "SimCLR", "SimSiam")
 
-__all__ = ["METHODS", "MaskedImage", "Probe", "Rotation", "SimCLR", "SimSiam"]
+__all__ = [
+    "METHODS",
+    "MaskedImage",
+    "MaskedText",
+    "Probe",
+    "Rotation",
+    "SimCLR",
+    "SimSiam",
+]

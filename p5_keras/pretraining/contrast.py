@@ -54,7 +54,7 @@ class Contrast(Unlabelled):
     def views(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns two views of each picture."""
         check_picture(self.name, inputs)
-        return {"image": Crops(self.area, self.color, self.grey, self.flip)(inputs)}
+        return {"input": Crops(self.area, self.color, self.grey, self.flip)(inputs)}
 
     def projected(self, features: Features) -> Tensor:
         """Pools the features and projects them: `(2 batch, units)`."""

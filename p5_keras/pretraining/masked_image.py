@@ -49,7 +49,7 @@ class MaskedImage(Unlabelled):
         check_picture(self.name, inputs)
         hidden = Masks(self.patch, self.ratio)(inputs)
         shown = inputs * (1 - hidden) + 127.5 * hidden
-        return {"image": shown, "hidden": hidden, "truth": inputs / 255.0}
+        return {"input": shown, "hidden": hidden, "truth": inputs / 255.0}
 
     def default_features(
         self, features: list[str], input_shape: tuple[int, ...]

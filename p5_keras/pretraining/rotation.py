@@ -42,7 +42,7 @@ class Rotation(Unlabelled):
     def views(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns each picture turned four times."""
         check_picture(self.name, inputs, square=True)
-        return {"image": Rotations()(inputs)}
+        return {"input": Rotations()(inputs)}
 
     def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
         """Builds pooling and the output layer."""

@@ -64,7 +64,7 @@ def attach(task: Task, features: Features, inputs: Tensor) -> Tensor:
     if (views := task.views(inputs)) is not None:
         views = dict(views)
         again = keras.Function(inputs, features)
-        features = {**again.call(views.pop("image")), **views}
+        features = {**again.call(views.pop("input")), **views}
     head = task.build(features, shape_of(inputs))
     return head({x.name: features[x.name] for x in head.inputs})
 

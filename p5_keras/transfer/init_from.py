@@ -6,7 +6,9 @@ import warnings
 from typing import Any
 
 import keras
+import numpy as np
 
+from p5_keras.inputs import Text
 from p5_keras.transfer.freezing import is_stage, stage_names
 from p5_keras.workdir import Workdir
 
@@ -17,7 +19,9 @@ def init_from(model: Any, source: str) -> list[str]:
     Layers outside the heads are paired by name, "trunk_P2" with "trunk_P2". Where the
     other model has no such names its weights are taken in their order, which must
     then be, shape by shape, that of the trunk's weights. What one of the two has and
-    the other has not, such as a deeper stage, is left as it is.
+    the other has not, such as a deeper stage, is left as it is. Vectors of tokens are
+    paired by token where both read a text: those that the other model did not know
+    stay new.
 
     Args:
         model: A multi-task model.
@@ -55,10 +59,15 @@ def init_from(model: Any, source: str) -> list[str]:
     if not any(is_stage(x) for x, _ in pairs):
         _in_order([x for x in body if is_stage(x)], other, source)
         return [x.name for x in body if is_stage(x)]
+    moved, values = _by_token(model, other), []
     for own, theirs in pairs:
-        _check([v.shape for v in own.weights], theirs.weights, own.name, source)
-    for own, theirs in pairs:
-        own.set_weights(theirs.get_weights())
+        found = theirs.get_weights()
+        if len(found) == len(own.weights):
+            found = [moved(v, x) for v, x in zip(own.weights, found, strict=True)]
+        _check([v.shape for v in own.weights], found, own.name, source)
+        values.append(found)
+    for (own, _), found in zip(pairs, values, strict=True):
+        own.set_weights(found)
     return [own.name for own, _ in pairs]
 
 
@@ -84,6 +93,35 @@ def trunk_of(model: Any) -> keras.Model:
     for name, stage in zip(names, stages, strict=True):
         x = features[name] = stage(x)
     return keras.Model(inputs, features)
+
+
+def _by_token(model: Any, other: Any) -> Any:
+    """Returns a function from a variable and its earlier values to its new ones.
+
+    It gives each token's vector the earlier one of the same token, where both models
+    read one text and know different words; all else stays as it is.
+    """
+    texts = []
+    for one in (model, other):
+        encoders = getattr(one, "encoders", {}).values()
+        texts.append([e for e in encoders if isinstance(e, Text)])
+    if [len(found) for found in texts] != [1, 1]:
+        return lambda variable, values: values
+    own, theirs = (found[0] for found in texts)
+    # The first two are padding and the unknown.
+    place = {token: i for i, token in enumerate(theirs.vocabulary, 2)}
+    pairs = {i: place.get(token) for i, token in enumerate(own.vocabulary, 2)}
+    known = np.array([(0, 0), (1, 1), *((a, b) for a, b in pairs.items() if b)]).T
+
+    def moved(variable: Any, values: np.ndarray) -> np.ndarray:
+        shapes = ((own.size, *values.shape[1:]), (theirs.size, *variable.shape[1:]))
+        if variable.name != "embeddings" or shapes != (variable.shape, values.shape):
+            return values
+        found = np.array(variable)
+        found[known[0]] = values[known[1]]
+        return found
+
+    return moved
 
 
 def _load_h5(model: Any, path: str) -> None:

@@ -39,7 +39,7 @@ def read_text(
             "`delimiter` must be one character, or 'tab'. "
             f"Received: delimiter={delimiter!r}"
         )
-    content = _content(file)
+    content = utf8(file)
     sample = content[: max(_SAMPLE, content.find(b"\n") + 1)].decode("utf-8", "ignore")
     delimiter = delimiter or _delimiter(sample)
     rows, ragged = _parse(content, delimiter, sample.count(delimiter) + 1, file)
@@ -72,7 +72,7 @@ def read_text(
     return names, columns, (numbers + skipped + 1)[keep]
 
 
-def _content(file: pathlib.Path) -> bytes:
+def utf8(file: pathlib.Path) -> bytes:
     """Returns the bytes of a text in UTF-8, without a byte order mark."""
     try:
         content = file.read_bytes()

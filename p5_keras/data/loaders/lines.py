@@ -1,0 +1,50 @@
+"""A text a line, without any labels."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from p5_keras.data.loaders.table_csv import utf8
+from p5_keras.data.loaders.table_inputs import text
+from p5_keras.data.records import Problems, Records, split_examples
+
+
+def load(path: str, problems: Problems) -> Records:
+    """Reads `lines:PATH`: every line of a text file that is not empty.
+
+    Args:
+        path: The file, in UTF-8.
+        problems: Takes what is wrong with the set.
+
+    Returns:
+        The texts, with no field; a twentieth each is for validation and test.
+
+    Raises:
+        ValueError: The file cannot be read, or there are fewer than three texts.
+    """
+    file = pathlib.Path(os.path.abspath(os.path.expanduser(path)))
+    if not file.is_file():
+        raise ValueError(
+            f"`path` must be a file with a text a line. Received: path={path!r}"
+        )
+    lines = [line.strip() for line in utf8(file).decode("utf-8").split("\n")]
+    texts = np.array([line for line in lines if line], object)
+    problems.note("lines left out: they are empty", len(lines) - len(texts))
+    if len(texts) < 3:
+        raise ValueError(
+            "`path` must hold three texts at least, one for each split. "
+            f"Received: path={path!r} with {len(texts)}"
+        )
+    # The same text twice must not be in two splits.
+    own, place = np.unique(texts, return_inverse=True)
+    splits = split_examples(own.tolist(), ratios=(0.9, 0.05, 0.05))[place]
+    return Records(
+        file.stem,
+        splits,
+        {},
+        {},
+        inputs={"text": texts},
+        encoders={"text": text("text", texts[splits == "train"])},
+        problems=problems,
+    )
