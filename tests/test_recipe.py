@@ -216,7 +216,8 @@ def test_every_recipe_is_complete(name, request):
         found = list(inspect.signature(getattr(recipe, function)).parameters)
         assert found == names
         assert getattr(recipe, function).__doc__
-    if name in ("your_data", "pretrain", "pretrain_text"):  # They have no data of their own.
+    # They have no data of their own.
+    if name in ("your_data", "pretrain", "pretrain_text"):
         return
     if name in TOLD:
         folder = request.getfixturevalue("real_data") / TOLD[name]
