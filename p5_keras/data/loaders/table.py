@@ -50,7 +50,7 @@ def load(
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "None", "?", "-"),
     separator: str = "|",
 ) -> Records:
-    """Reads a table, as CSV or Parquet.
+    """Reads a table, as CSV, ARFF or Parquet.
 
     A column that names pictures is found by itself; every other column is then a
     target, unless `targets` says which. So it is with `texts`. Without either,

@@ -39,6 +39,7 @@ def parts(content: bytes, file: object) -> tuple[list[str], bytes]:
     if b"'" in rows:
         quoted = rb"(^|,)([ \t]*)'((?:[^'\\\n]|\\.)*)'(?=[ \t]*(?:,|\r?$))"
         rows = re.sub(quoted, _double, rows, flags=re.M)
+    rows = re.sub(rb'(^|,)[ \t]+"', rb'\1"', rows, flags=re.M)
     return names, b"\n" * head.count(b"\n") + rows
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from p5_keras.data.loaders import table_arff
 from p5_keras.data.records import Problems
 
 _DELIMITERS = ",;\t|"
@@ -39,7 +40,10 @@ def read_text(
             "`delimiter` must be one character, or 'tab'. "
             f"Received: delimiter={delimiter!r}"
         )
-    content = utf8(file)
+    content, given = utf8(file), []
+    if file.suffix.lower() == ".arff":
+        given, content = table_arff.parts(content, file)
+        delimiter, header = ",", False
     sample = content[: max(_SAMPLE, content.find(b"\n") + 1)].decode("utf-8", "ignore")
     delimiter = delimiter or _delimiter(sample)
     rows, ragged = _parse(content, delimiter, sample.count(delimiter) + 1, file)
@@ -56,7 +60,12 @@ def read_text(
                 f"{row.expected_columns}",
             )
     columns = [pc.utf8_trim_whitespace(whole(column)) for column in rows.columns]
-    names = [f"column_{i}" for i in range(len(columns))]
+    names = given or [f"column_{i}" for i in range(len(columns))]
+    if len(names) != len(columns):
+        raise ValueError(
+            f"An ARFF table must have a value for each attribute. Received: {file}, "
+            f"with {len(names)} attributes and {len(columns)} values in the first row"
+        )
     if header:
         names = [column[0].as_py() for column in columns]
         if 2 * sum(_is_number(name) for name in names) > len(names):

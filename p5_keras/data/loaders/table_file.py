@@ -17,7 +17,7 @@ from p5_keras.naming import did_you_mean
 _PARQUET = (".parquet", ".pq")
 #: Extensions of tables; in a folder the first group with a file counts, so that a
 #: README.txt beside a labels.csv is no second table.
-EXTENSIONS = ((".csv", ".tsv", *_PARQUET), (".data",), (".txt",))
+EXTENSIONS = ((".csv", ".tsv", *_PARQUET), (".arff",), (".data",), (".txt",))
 
 
 @dataclass(frozen=True)
