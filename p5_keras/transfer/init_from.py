@@ -109,8 +109,8 @@ def _by_token(model: Any, other: Any) -> Any:
         return lambda variable, values: values
     own, theirs = (found[0] for found in texts)
     # The first two are padding and the unknown.
-    place = {token: i for i, token in enumerate(theirs.vocabulary, 2)}
-    pairs = {i: place.get(token) for i, token in enumerate(own.vocabulary, 2)}
+    place = {token: i for i, token in enumerate(theirs.vocabulary or (), 2)}
+    pairs = {i: place.get(token) for i, token in enumerate(own.vocabulary or (), 2)}
     known = np.array([(0, 0), (1, 1), *((a, b) for a, b in pairs.items() if b)]).T
 
     def moved(variable: Any, values: np.ndarray) -> np.ndarray:
