@@ -40,7 +40,8 @@ def read_text(
             "`delimiter` must be one character, or 'tab'. "
             f"Received: delimiter={delimiter!r}"
         )
-    content, given = utf8(file), []
+    content = utf8(file)
+    given: list[str] = []
     if file.suffix.lower() == ".arff":
         given, content = table_arff.parts(content, file)
         delimiter, header = ",", False
