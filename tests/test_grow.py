@@ -27,7 +27,7 @@ def mask():
     return p5.tasks.Segmentation("mask", num_classes=2, width=8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model():
     return trained(Conv(4, 1, levels=3, dropout=0.2))
 

@@ -59,7 +59,10 @@ def test_the_loss_is_of_hidden_tokens():
     np.testing.assert_allclose(task.errors(prior), [np.log(10)], rtol=1e-6)
 
 
-@pytest.mark.parametrize("trunk", SMALL)
+@pytest.mark.parametrize(
+    "trunk",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n != "conv")) for n in SMALL],
+)
 def test_every_trunk_learns_from_text_alone(trunk):
     """Which word is missing follows from the others, so it can be told."""
     encoder = text()

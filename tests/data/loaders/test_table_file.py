@@ -167,7 +167,7 @@ def test_paths(tmp_path):
     )
     (tmp_path / "empty").mkdir()
     empty = str(tmp_path / "empty")
-    known = ".csv .tsv .parquet .pq .data .txt"
+    known = ".csv .tsv .parquet .pq .arff .data .txt"
     assert failure(empty) == (
         "`path` must be a table, or a folder with one. "
         f"Received: path={empty!r}, without any {known}"
