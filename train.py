@@ -42,6 +42,8 @@ flags.DEFINE_list("compare", ["NashMTL"], "Arms; see docs/compare.md.")
 flags.DEFINE_integer("seeds", 3, "Runs of each model for --mode=compare.")
 flags.DEFINE_float("budget_minutes", None, "Time for --mode=compare. Default: any.")
 flags.DEFINE_integer("trials", 8, "Settings that a search tries; 0: no search.")
+flags.DEFINE_integer("folds", 1, "Folds that a search is cross-validated by.")
+flags.DEFINE_integer("fold", None, "Fold of --mode=trial, from 0 on.")
 flags.DEFINE_integer("jobs", None, "Runs at a time for --mode=compare.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
@@ -52,13 +54,12 @@ def main(argv: list[str]) -> None:
     """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    training = FLAGS.mode in p5.plan.NEW_MODES
     devices = dict.fromkeys(p5.plan.RUNS, FLAGS.strategy) | {"compare": "cpu"}
     strategy = p5.strategy.get(devices.get(FLAGS.mode, "none"), FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(plan.config.precision)
-    train(plan, strategy) if training else use(plan)
+    train(plan, strategy) if FLAGS.mode in p5.plan.NEW_MODES else use(plan)
 
 
 def use(plan) -> None:
@@ -93,7 +94,7 @@ def train(plan, strategy) -> None:
         sources = plan.sources(tasks)
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
     if FLAGS.mode == "compare":
-        return p5.compare.run(plan, tasks, steps, p5.compare.options(FLAGS))
+        return p5.compare.run(plan, tasks, sources[0], steps, p5.compare.options(FLAGS))
     labels, val, test = p5.data.prepare(sources, tasks, batch_size)
     batches = functools.partial(
         p5.data.training, sources[0], tasks, batch_size, FLAGS.seed, shard=shard

@@ -71,6 +71,7 @@ def found(data_dir: str | None) -> p5.data.UserData:
     records = p5.data.Records(
         name="tox21",
         splits=splits,
+        groups=place,
         fields={name: p5.data.Field("labels", (name,)) for name in assays},
         columns=columns,
         inputs={"smiles": formulas},

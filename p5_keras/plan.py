@@ -12,7 +12,7 @@ from p5_keras import recipe as recipes
 from p5_keras import transfer
 from p5_keras.affinity import Affinity, Batches
 from p5_keras.checkpoint import Checkpoints
-from p5_keras.data import SPLITS, Source, summary
+from p5_keras.data import SPLITS, Source, fold, summary
 from p5_keras.model import MultiTaskModel
 from p5_keras.progress import EpochTable
 from p5_keras.recipe import Config
@@ -69,14 +69,21 @@ class Plan:
     def sources(self, tasks: list[Task]) -> list[Source]:
         """Returns the sources of training, validation and test.
 
+        Of a fold these are the training split without it, and it twice.
+
         Args:
             tasks: The tasks of the run.
         """
         train, val, test = SPLITS
-        splits = (train, val, val if self.decided["trial"] else test)
+        splits = [train, val, val if self.decided["trial"] else test]
+        if self.decided["fold"]:
+            splits = [train]
         found = [self.recipe.data(self.config, tasks, split) for split in splits]
         if self.decided["smoke"]:
             found = [source.first(2 * self.config.batch_size) for source in found]
+        if self.decided["fold"]:
+            rest, own = fold(found[0], *self.decided["fold"])
+            found = [rest, own, own]
         return found
 
     def model(self, tasks: list[Task]) -> MultiTaskModel:
@@ -130,6 +137,12 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
     if flags["mode"] == "compare" and not flags["workdir"]:
         folder += "_compared"
+    number, folds = flags["fold"], flags["folds"]
+    if number is not None and (flags["mode"] != "trial" or not 0 <= number < folds):
+        raise ValueError(
+            "`fold` must be from 0 to folds - 1, in --mode=trial. Received: "
+            f"fold={number}, folds={folds}, mode={flags['mode']!r}"
+        )
     workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}
     if not flags["recipe"]:
@@ -151,6 +164,7 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         config = recipe.complete(config)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
     decided |= {"recipe": name, "trial": flags["mode"] == "trial"}
+    decided["fold"] = None if number is None else [number, folds]
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from p5_keras import affinity
 from p5_keras.compare.arms import TUNED, Arm, Model, group
 from p5_keras.compare.grouping import propose
+from p5_keras.compare.options import Options
 from p5_keras.recipe import Config
 from p5_keras.task import Task
 
@@ -33,7 +34,7 @@ BATCHES = 8
 
 
 def choose(
-    arm: Arm, config: Config, tasks: Sequence[Task], count: int, trials: Trials
+    arm: Arm, config: Config, tasks: Sequence[Task], options: Options, trials: Trials
 ) -> Json:
     """Makes the choice of an arm.
 
@@ -41,7 +42,7 @@ def choose(
         arm: An arm that chooses.
         config: The recipe's configuration.
         tasks: The tasks.
-        count: Settings that a search tries.
+        options: How many settings a search tries, and on how many folds.
         trials: Does trials.
 
     Returns:
@@ -55,7 +56,8 @@ def choose(
         return _grouped(arm, tasks, trials)
     rng = np.random.default_rng(0)
     make = _tuned if arm.name == TUNED else _weights
-    return _searched(arm, make(config, tasks, count, rng), tasks, trials)
+    settings = make(config, tasks, options.trials, rng)
+    return _searched(arm, settings, tasks, options.folds, trials)
 
 
 def _grouped(arm: Arm, tasks: Sequence[Task], trials: Trials) -> Json:
@@ -84,49 +86,83 @@ def _grouped(arm: Arm, tasks: Sequence[Task], trials: Trials) -> Json:
 
 
 def _searched(
-    arm: Arm, settings: list[tuple[str, ...]], tasks: Sequence[Task], trials: Trials
+    arm: Arm,
+    settings: list[tuple[str, ...]],
+    tasks: Sequence[Task],
+    folds: int,
+    trials: Trials,
 ) -> Json:
     """Finds the best settings by successive halving.
+
+    With several folds each setting is tried on every one, and counts as their mean.
 
     Reference:
         Jamieson & Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter
         Optimization, AISTATS 2016.
     """
     model, done = arm.models[0], []
+    parts: list[tuple[str, tuple[str, ...]]] = [("", ())]
+    if folds > 1:
+        parts = [(f"_fold_{k}", (f"--fold={k}",)) for k in range(folds)]
     left = list(range(len(settings)))
     for number, (part, fraction) in enumerate(ROUNDS):
         left = left[: max(1, math.ceil(part * len(settings)))]
-        folders = trials(
-            [(f"{i}_round_{number}", (*model.flags, *settings[i])) for i in left],
-            fraction,
-        )
+        wanted = [
+            (f"{i}_round_{number}{name}", (*model.flags, *settings[i], *flags))
+            for i in left
+            for name, flags in parts
+        ]
+        folders = trials(wanted, fraction)
         skills: dict[int, float] = {}
-        for i, folder in zip(left, folders, strict=True):
+        for place, i in enumerate(left):
+            own = folders[place * len(parts) : (place + 1) * len(parts)]
             skills[i] = -math.inf
-            if folder is None:  # a rate that was too high, for instance
+            if None in own:  # a rate that was too high, for instance
                 continue
-            found = json.loads((folder / "results.json").read_text())
-            skill = found["train"]["val_skill"]
-            if skill is not None:
-                skills[i] = skill
-            metrics = {
-                t.name: found["tasks"][t.name]["metrics"][t.primary]["val"]
-                for t in tasks
-            }
-            trial = {"flags": settings[i], "round": number, "val_skill": skill}
-            done.append({**trial, "steps": found["train"]["steps"], "val": metrics})
+            trial = _measured([folder for folder in own if folder], tasks)
+            if trial["val_skill"] is not None:
+                skills[i] = trial["val_skill"]
+            done.append({"flags": settings[i], "round": number, **trial})
         left = [i for i in left if skills[i] > -math.inf]
         left.sort(key=lambda i: -skills[i])
         if not left:
             raise ValueError("every trial failed")
     best = settings[left[0]]
     chosen = Model(model.name, model.tasks, (*model.flags, *best))
-    own = "the recipe's own" if left[0] == 0 else ", ".join(map(_plain, best))
-    return {
-        "models": [dataclasses.asdict(chosen)],
-        "what": f"{own}, the best of {len(settings)}",
-        "trials": done,
+    what = "the recipe's own" if left[0] == 0 else ", ".join(map(_plain, best))
+    what += f", the best of {len(settings)}"
+    if folds > 1:
+        what += f" by {folds}-fold cross-validation"
+    models = [dataclasses.asdict(chosen)]
+    return {"models": models, "what": what, "trials": done}
+
+
+def _measured(folders: Sequence[Path], tasks: Sequence[Task]) -> Json:
+    """Returns what trials of one setting measured, the mean over its folds.
+
+    Returns:
+        "val_skill", the "val" of each task's primary metric, "steps", and "spread",
+        the standard deviation of `val_skill`; `None` for what was not measured.
+    """
+    runs = [json.loads((path / "results.json").read_text()) for path in folders]
+    skills = [run["train"]["val_skill"] for run in runs]
+    values = {
+        t.name: [run["tasks"][t.name]["metrics"][t.primary]["val"] for run in runs]
+        for t in tasks
     }
+    several = len(runs) > 1 and None not in skills
+    return {
+        "val_skill": _mean(skills),
+        "spread": float(np.std(skills, ddof=1)) if several else None,
+        "steps": round(np.mean([run["train"]["steps"] for run in runs])),
+        "val": {name: _mean(own) for name, own in values.items()},
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Returns the mean, `None` where a value is missing."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _plain(flag: str) -> str:

@@ -10,18 +10,22 @@ from p5_keras.compare.arms import JOINT, SINGLE, Arm, Model, arms
 from p5_keras.compare.budget import Speed
 from p5_keras.compare.options import Options
 from p5_keras.compare.runs import Run, default_jobs, run_all
+from p5_keras.data import Source, fold
 from p5_keras.plan import Plan
 from p5_keras.task import Task
 
 Json = dict[str, Any]
 
 
-def run(plan: Plan, tasks: Sequence[Task], steps: int, options: Options) -> Json:
+def run(
+    plan: Plan, tasks: Sequence[Task], source: Source, steps: int, options: Options
+) -> Json:
     """Compares, from the start or from where it was interrupted, and reports.
 
     Args:
         plan: The plan of the comparison; its workdir has a folder for each run.
         tasks: The tasks.
+        source: The training examples.
         steps: Training steps an epoch.
         options: What is asked for.
 
@@ -29,15 +33,19 @@ def run(plan: Plan, tasks: Sequence[Task], steps: int, options: Options) -> Json
         What `results.json` of the folder holds.
 
     Raises:
-        ValueError: The time is too short, a run of the single-task models or of the
-            joint model failed, or the folder is another comparison's.
+        ValueError: The time is too short, there are more folds than examples, a run
+            of the single-task models or of the joint model failed, or the folder is
+            another comparison's.
     """
     sides = arms(options.arms, [task.name for task in tasks], options.trials)
+    if options.folds > 1:
+        fold(source, 0, options.folds)  # whether that many can be made
     asked = {
         "arms": [arm.name for arm in sides],
         "seeds": options.seeds,
         "budget_minutes": options.minutes,
         "trials": options.trials,
+        "folds": options.folds,
     }
     finished = plan.workdir.begin({**plan.decided, "compare": asked})
     if finished is None:
@@ -108,20 +116,21 @@ class _Comparison:
             self._fail(arm, reason)
         for (name, model), speed in speeds.items():
             self.state["speeds"].setdefault(name, {})[model] = vars(speed)
-        choices = sum(arm.chooses for arm in self._alive())
-        self.state["share"] = self._whole() / (len(self._alive()) + choices / 2)
+        shares = sum(1 + self._choice(arm) for arm in self._alive())
+        self.state["share"] = self._whole() / shares
         budget.check(self._shares(), self.epochs, self.options.minutes)
         self._save()
 
     def _choose(self, arm: Arm) -> None:
-        """Lets an arm choose what it trains, in half the time of an arm's runs."""
+        """Lets an arm choose what it trains, in a time of its own."""
 
         def trials(
             wanted: list[tuple[str, tuple[str, ...]]], fraction: float
         ) -> list[Path | None]:
             if self.limited:
                 rounds = 1 if arm.networks else len(choice.ROUNDS)
-                seconds = self.state["share"] / 2 / rounds / len(wanted)
+                seconds = self.state["share"] * self._choice(arm)
+                seconds /= rounds * len(wanted)
                 speed = self._speed(arm.name, arm.models[0].name)
                 length = speed.fit(seconds, self.epochs, self.steps, fraction)
             else:
@@ -146,7 +155,7 @@ class _Comparison:
 
         try:
             chosen = choice.choose(
-                arm, self.plan.config, self.tasks, self.options.trials, trials
+                arm, self.plan.config, self.tasks, self.options, trials
             )
         except ValueError as error:
             return self._fail(arm.name, str(error))
@@ -156,6 +165,10 @@ class _Comparison:
             self.state["same"].append(arm.name)
         print(f"{arm.name}: {chosen['what']}", flush=True)
         self._save()
+
+    def _choice(self, arm: Arm) -> float:
+        """Returns the time of an arm's choice, in parts of that of its runs."""
+        return arm.chooses * (1 if arm.networks else self.options.folds) / 2
 
     def _divide(self) -> None:
         """Divides the time that is left over arms, seeds and models."""

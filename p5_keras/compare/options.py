@@ -16,6 +16,8 @@ class Options:
             long as the recipe does.
         jobs: Runs at a time; `None` is one on a GPU, else one a core, up to 4.
         trials: Settings that a search tries; 0 leaves the tuned baseline out.
+        folds: Folds of the training split that each setting is measured on in turn; 1
+            measures on the validation split.
     """
 
     arms: Sequence[str] = ()
@@ -23,6 +25,7 @@ class Options:
     minutes: float | None = None
     jobs: int | None = None
     trials: int = 8
+    folds: int = 1
 
     def __post_init__(self) -> None:
         """Checks the numbers.
@@ -40,6 +43,11 @@ class Options:
                 "`trials` must be 2 or more, or 0 for no search. "
                 f"Received: trials={self.trials}"
             )
+        if self.folds < 1:
+            raise ValueError(
+                "`folds` must be 2 or more, or 1 for the validation split. "
+                f"Received: folds={self.folds}"
+            )
         given = [n for n in (self.minutes, self.jobs) if n is not None]
         if given and min(given) <= 0:
             raise ValueError(
@@ -51,5 +59,10 @@ class Options:
 def options(flags: Any) -> Options:
     """Reads them from the flags of train.py."""
     return Options(
-        flags.compare, flags.seeds, flags.budget_minutes, flags.jobs, flags.trials
+        flags.compare,
+        flags.seeds,
+        flags.budget_minutes,
+        flags.jobs,
+        flags.trials,
+        flags.folds,
     )

@@ -13,8 +13,9 @@ from p5_keras.report_page import number, scroll, table
 
 Json = dict[str, Any]
 
-_TRIALS = """<p class="note">Trials measure on the validation split only. The best of
-each round are tried for longer in the next.</p>"""
+_TRIALS = """<p class="note">Trials never open the test split: they measure on the
+validation split or, with ± the standard deviation over folds, on each fold of the
+training split in turn. The best of each round are tried for longer in the next.</p>"""
 _FRONT = """<p class="note">Each point is one choice of weights in the first round, on
 validation; those that are joined, or ringed, are not beaten on all tasks by another.
 </p>"""
@@ -48,13 +49,19 @@ def _trials(trials: Sequence[Json], tasks: Json) -> str:
         [
             escape(" ".join(trial["flags"]) or "the recipe's own"),
             f"{trial['steps']:,}",
-            number(trial["val_skill"]),
+            _skill(trial),
             *(number(trial["val"][task]) for task in tasks),
         ]
         for trial in trials
     ]
     head = ["settings", "steps", "val_skill", *(escape(f"{t}, val") for t in tasks)]
     return scroll(table(head, rows, 1))
+
+
+def _skill(trial: Json) -> str:
+    spread = trial.get("spread")
+    text = number(trial["val_skill"])
+    return text if spread is None else f"{text} ± {number(spread)}"
 
 
 def _fronts(trials: Sequence[Json], tasks: Json) -> str:

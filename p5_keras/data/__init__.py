@@ -3,6 +3,7 @@
 from p5_keras.data.augment import Augment
 from p5_keras.data.changes import COLOR, GEOMETRY
 from p5_keras.data.fetch import fetch
+from p5_keras.data.folds import fold
 from p5_keras.data.from_records import from_records
 from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix
@@ -41,6 +42,7 @@ __all__ = [
     "collect",
     "evaluation",
     "fetch",
+    "fold",
     "from_records",
     "from_tfds",
     "inspect",

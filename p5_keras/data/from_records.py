@@ -1,5 +1,6 @@
 """From records to a source: pictures decoded, labels in the form that tasks read."""
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,10 +70,12 @@ def from_records(
     own = records.take(rows)
     masks = [name for name, f in records.fields.items() if f.kind == "mask"]
     columns = label_columns(records, rows)
+    made = functools.partial(
+        Source, len(rows), transform=transform, augment=augment, groups=own.groups
+    )
     if records.images is None:
         columns["input"] = own.inputs
-        encoders = records.encoders
-        return Source(len(rows), reader(columns), transform, augment, encoders=encoders)
+        return made(reader(columns), encoders=records.encoders)
     size = _size(records, image_size)
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}
@@ -94,7 +97,7 @@ def from_records(
     places = len(records) * size[0] * size[1] * (channels + len(masks))
     place = store.choose_place(cache, places, cache_dir)
     if place == "none":
-        return Source(len(rows), reader(columns | files), transform, augment, load)
+        return made(reader(columns | files), load=load)
     names = ["image", *masks]
     depths = [channels, *(1 for _ in masks)]
     shapes = [(len(rows), *size, depth) for depth in depths]
@@ -114,7 +117,7 @@ def from_records(
         _decoded(files, load, names), shapes, [tf.uint8] * len(names), folder
     )
     pixels = dict(zip(names, kept, strict=True))
-    return Source(len(rows), reader(columns | pixels), transform, augment)
+    return made(reader(columns | pixels))
 
 
 def label_columns(records: Records, rows: np.ndarray) -> dict[str, Any]:

@@ -58,8 +58,12 @@ class Mixture(Source):
             name: dataclasses.replace(part, size=min(part.size, size))
             for name, part in self.parts.items()
         }
-        sizes = [part.size for part in parts.values()]
-        return _mixture(parts, list(self.tasks), np.array([sizes]), self.ordered)
+        return self.of(parts, np.array([[part.size for part in parts.values()]]))
+
+    def of(self, parts: dict[str, Part], counts: np.ndarray) -> "Mixture":
+        """Returns a mixture of other examples of the same sources."""
+        made = _mixture(parts, list(self.tasks), counts, self.ordered)
+        return dataclasses.replace(made, augment_batch=self.augment_batch)
 
 
 def mix(

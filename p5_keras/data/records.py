@@ -97,6 +97,8 @@ class Records:
         inputs: Without pictures, raw values `(n, ...)` by column; else `None`.
         encoders: What a model's inputs make of these, by name; they have seen the
             training examples.
+        groups: `(n,)`, the group of each example; one that is in several splits or
+            folds would tell of itself. `None` where each is by itself.
         sides: For each example `(height, width)` that its boxes or masks were drawn
             on, `(n, 2)` with 0 where unknown; a picture that its EXIF data turn is
             turned only if that agrees. `None` turns all.
@@ -113,6 +115,7 @@ class Records:
     images: np.ndarray | None = None
     inputs: dict[str, np.ndarray] | None = None
     encoders: Mapping[str, Input] = field(default_factory=dict)
+    groups: np.ndarray | None = None
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
     problems: Problems = field(default_factory=Problems)
@@ -136,6 +139,7 @@ class Records:
             columns={name: some(column) for name, column in self.columns.items()},
             images=some(self.images),
             inputs=self.inputs and {n: some(c) for n, c in self.inputs.items()},
+            groups=some(self.groups),
             sides=some(self.sides),
             shapes=some(self.shapes),
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from p5_keras import catalog
@@ -41,8 +42,8 @@ class Source:
         augment_batch: From a batch `(x, y, sample_weight)` and a seed `(2,)` to one,
             applied last, in training: `MixUp`, `CutMix`.
         ordered: Whether an epoch of training keeps the order of the numbers.
-        encoders: What makes the model's inputs, by name; then "input" is a dict of raw
-            values by column.
+        encoders: What makes the model's inputs of an "input" by column, by name.
+        groups: `(size,)`, the group of each example; folds keep groups whole.
     """
 
     size: int
@@ -53,6 +54,7 @@ class Source:
     augment_batch: Callable[[Batch, tf.Tensor], Batch] | None = None
     ordered: bool = False
     encoders: Mapping[str, Input] | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.

@@ -145,6 +145,7 @@ def load(
         images=paths.astype(str) if roles.image else None,
         inputs=raw or None,
         encoders=encoders,
+        groups=splitting.groups(table, roles.group),
         problems=problems,
     )
 

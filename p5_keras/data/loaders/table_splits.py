@@ -77,8 +77,15 @@ def split_rows(
     given = [SPLITS[word] for word in _words(table, column)] if column else None
     if group is None:
         return split_examples(names, given, strata, ratios)
-    groups, place = np.unique(_words(table, group), return_inverse=True)
-    return split_examples(groups.tolist(), None, None, ratios)[place]
+    words, place = np.unique(_words(table, group), return_inverse=True)
+    return split_examples(words.tolist(), None, None, ratios)[place]
+
+
+def groups(table: Table, group: str | None) -> np.ndarray | None:
+    """Returns the group of each row as a number, `(n,)`, if there are groups."""
+    if group is None:
+        return None
+    return np.unique(_words(table, group), return_inverse=True)[1]
 
 
 def _words(table: Table, name: str) -> list[str]:
