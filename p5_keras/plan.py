@@ -138,10 +138,11 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     if flags["mode"] == "compare" and not flags["workdir"]:
         folder += "_compared"
     number, folds = flags["fold"], flags["folds"]
-    if number is not None and (flags["mode"] != "trial" or not 0 <= number < folds):
+    may_be = range(folds) if flags["mode"] == "trial" and folds > 1 else ()
+    if number is not None and number not in may_be:
         raise ValueError(
-            "`fold` must be from 0 to folds - 1, in --mode=trial. Received: "
-            f"fold={number}, folds={folds}, mode={flags['mode']!r}"
+            "`fold` must be one of 2 folds or more, from 0 on, in --mode=trial. "
+            f"Received: fold={number}, folds={folds}, mode={flags['mode']!r}"
         )
     workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}

@@ -571,3 +571,39 @@ def test_sharing_and_stopping_of_tasks(tmp_path):
     results = p5.Workdir(tmp_path).read("results.json")
     assert results["flops"]["sharing"] > 0 and results["parameters"]["sharing"] > 0
     assert command("--recipe", TINY, f"--workdir={tmp_path}", "--mode=eval") is None
+
+
+def test_a_trial_measures_on_its_fold_and_on_nothing_else(tmp_path, monkeypatch):
+    """Neither the validation nor the test split is read."""
+    read, found = [], []
+
+    def noted(sources, *arguments):
+        found.extend(sources)
+        raise ValueError("that is enough")
+
+    load = p5.recipe.load
+
+    def recipe(name):
+        module = load(name)
+        data = module.data
+        module.data = lambda *given: read.append(given[-1]) or data(*given)
+        return module
+
+    monkeypatch.setattr(p5.recipe, "load", recipe)
+    monkeypatch.setattr(p5.data, "prepare", noted)
+    flags = [f"--recipe={TINY}", f"--workdir={tmp_path}", "--mode=trial", "--export="]
+    assert command(*flags, "--folds=4", "--fold=1") == "error: that is enough"
+    assert read == ["train"]
+    # 18 examples in 4 folds.
+    assert [source.size for source in found] == [13, 5, 5]
+    assert found[1] is found[2]
+    assert json.loads((tmp_path / "config.json").read_text())["fold"] == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--fold=2"], ["--fold=4"], ["--fold=-1"], ["--fold=0", "--folds=1"]]
+)
+def test_a_fold_that_there_is_not(flags, tmp_path):
+    mode = "--mode=train" if flags == ["--fold=2"] else "--mode=trial"
+    given = [f"--workdir={tmp_path}", "--folds=4", mode, *flags]
+    assert command(*given).startswith("error: `fold` must be one of 2 folds")

@@ -61,6 +61,7 @@ def test_mistakes(names, tasks, message):
         ({"minutes": 0.0}, "budget_minutes=0.0"),
         ({"minutes": -1.0}, "budget_minutes=-1.0"),
         ({"jobs": 0}, "jobs=0"),
+        ({"folds": 0}, "folds=0"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -40,6 +40,10 @@ def arm(name):
     return {a.name: a for a in arms([name], ["a", "b"], trials=9)}[name]
 
 
+def options(trials, folds=1):
+    return p5.compare.Options(trials=trials, folds=folds)
+
+
 def config(trunk=None):
     return p5.recipe.Config(trunk or p5.trunks.Dense([4]), learning_rate=1e-3)
 
@@ -56,7 +60,7 @@ def test_halving_keeps_the_best_and_gives_them_more(tmp_path):
         return (first, second)[int(round_)][int(number)]
 
     trials = Trials(tmp_path, skill)
-    chosen = choice.choose(arm("tuned"), config(), TASKS, 9, trials)
+    chosen = choice.choose(arm("tuned"), config(), TASKS, options(9), trials)
     assert trials.asked[0] == ([f"{i}_round_0" for i in range(9)], 1 / 8)
     assert trials.asked[1] == (["7_round_1", "4_round_1", "2_round_1"], 1 / 3)
     flags = dict(enumerate(choice._tuned(config(), TASKS, 9, np.random.default_rng(0))))
@@ -71,19 +75,65 @@ def test_halving_keeps_the_best_and_gives_them_more(tmp_path):
 
 def test_the_recipes_own_setting_may_win(tmp_path):
     trials = Trials(tmp_path, lambda name, flags: 0.9 if name[0] == "0" else 0.1)
-    chosen = choice.choose(arm("tuned"), config(), TASKS, 4, trials)
+    chosen = choice.choose(arm("tuned"), config(), TASKS, options(4), trials)
     assert chosen["models"][0]["flags"] == ("--weighting=none",)
     assert chosen["what"] == "the recipe's own, the best of 4"
 
 
 def test_a_trial_that_fails_is_no_candidate(tmp_path):
     trials = Trials(tmp_path, lambda name, flags: None if name[0] != "3" else -2.0)
-    chosen = choice.choose(arm("weights"), config(), TASKS, 4, trials)
+    chosen = choice.choose(arm("weights"), config(), TASKS, options(4), trials)
     assert chosen["models"][0]["flags"][1].startswith("--set=loss_weights=a=")
     with pytest.raises(ValueError, match="every trial failed"):
         choice.choose(
-            arm("weights"), config(), TASKS, 4, Trials(tmp_path, lambda *_: None)
+            arm("weights"),
+            config(),
+            TASKS,
+            options(4),
+            Trials(tmp_path, lambda *_: None),
         )
+
+
+def test_folds_are_tried_each_and_count_as_their_mean(tmp_path):
+    skills = {  # by setting: its folds in the short round, and in the long one
+        0: ([0.5, 0.5, 0.5], None),
+        1: ([0.9, 0.1, 0.2], None),  # best on one fold only
+        2: ([0.6, 0.7, 0.8], [0.5, 0.5, 0.8]),
+        3: ([0.9, 0.9, None], None),  # a fold that failed
+        4: ([0.6, 0.6, 0.7], [0.7, 0.8, 0.6]),
+    }
+
+    def skill(name, flags):
+        setting, _, round_, _, fold = name.split("_")
+        assert flags[-1] == f"--fold={fold}"
+        return skills[int(setting)][int(round_)][int(fold)]
+
+    trials = Trials(tmp_path, skill)
+    chosen = choice.choose(arm("tuned"), config(), TASKS, options(5, 3), trials)
+    assert trials.asked[0][0][:4] == [
+        "0_round_0_fold_0",
+        "0_round_0_fold_1",
+        "0_round_0_fold_2",
+        "1_round_0_fold_0",
+    ]
+    assert trials.asked[1] == (
+        [f"{i}_round_1_fold_{k}" for i in (2, 4) for k in range(3)],
+        1 / 3,
+    )
+    assert chosen["what"].endswith("the best of 5 by 3-fold cross-validation")
+    (model,) = chosen["models"]
+    assert not any("fold" in flag for flag in model["flags"])
+    best = choice._tuned(config(), TASKS, 5, np.random.default_rng(0))[4]
+    assert model["flags"] == ("--weighting=none", *best)
+    *first, second, last = chosen["trials"]
+    assert len(first) == 4  # all but the one that failed
+    assert second["val_skill"] == pytest.approx(0.6) and last["flags"] == best
+    assert last["val_skill"] == pytest.approx(0.7)
+    assert last["spread"] == pytest.approx(0.1)
+    assert last["val"] == {"a": pytest.approx(0.3), "b": pytest.approx(0.3)}
+    tasks = {t.name: {"primary": t.primary, "better": dict(t.better)} for t in TASKS}
+    html = page_choice.choices({"tasks": tasks, "chosen": {"tuned": chosen}})
+    assert "0.700 ± 0.100" in html
 
 
 def test_settings_are_near_the_recipes_own():
@@ -126,7 +176,7 @@ def test_groups_are_those_that_help_each_other(tmp_path):
         return [tmp_path / name]
 
     (wanted,) = (a for a in arms(["groups=2"], list("abc")) if a.networks)
-    chosen = choice.choose(wanted, config(), TASKS, 0, trials)
+    chosen = choice.choose(wanted, config(), TASKS, options(0), trials)
     assert "--set=affinity_batches=8" in asked["flags"] and asked["fraction"] == 1.0
     assert [m["tasks"] for m in chosen["models"]] == [("a", "c"), ("b",)]
     assert chosen["what"] == "a + c | b"
@@ -141,7 +191,7 @@ def test_pareto_front_by_hand():
 def test_the_page_shows_trials_front_and_maps(tmp_path):
     trials = Trials(tmp_path, lambda name, flags: 0.1 * int(name[0]))
     tasks = {t.name: {"primary": t.primary, "better": dict(t.better)} for t in TASKS}
-    weights = choice.choose(arm("weights"), config(), TASKS, 6, trials)
+    weights = choice.choose(arm("weights"), config(), TASKS, options(6), trials)
     table = np.array([[np.nan, 0.2], [0.1, np.nan]])
     groups = {
         "what": "a + b",

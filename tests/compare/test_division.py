@@ -23,7 +23,7 @@ class Runs:
         self.skill, self.trained, self.tried = skill, {}, {}
 
     def __call__(self, runs, jobs):
-        for run in runs:
+        for run in [run for run in runs if not run.finished]:
             flags = dict(f.removeprefix("--").partition("=")[::2] for f in run.flags)
             tasks = flags.get("tasks", "a,b").split(",")
             self.write(run.workdir, tasks, self.skill(run.name))
@@ -43,7 +43,7 @@ class Runs:
         (folder / "results.json").write_text(json.dumps(found))
 
 
-def compared(tmp_path, monkeypatch, skill, minutes=100.0):
+def compared(tmp_path, monkeypatch, skill, minutes=100.0, folds=1):
     """Compares with two runs at a time, 2 seeds and 3 trials; 5 epochs a run."""
     runs = Runs(skill)
 
@@ -58,8 +58,9 @@ def compared(tmp_path, monkeypatch, skill, minutes=100.0):
     plan = types.SimpleNamespace(
         workdir=p5.Workdir(tmp_path), decided=decided, config=config
     )
-    options = p5.compare.Options(["UPGrad"], 2, minutes, jobs=2, trials=3)
-    return p5.compare.run(plan, TASKS, STEPS, options), runs
+    options = p5.compare.Options(["UPGrad"], 2, minutes, 2, 3, folds)
+    source = p5.data.Source(5, None)
+    return p5.compare.run(plan, TASKS, source, STEPS, options), runs
 
 
 def steps(seconds):
@@ -118,6 +119,48 @@ def test_a_tuned_model_that_is_the_joint_one_is_not_trained_twice(
     assert said.removesuffix(".") in (tmp_path / "report.html").read_text().replace(
         "&#x27;", "'"
     )
+
+
+def test_folds_cost_their_number_of_times_as_much(tmp_path, monkeypatch):
+    found, runs = compared(
+        tmp_path, monkeypatch, lambda name: 0.9 if "trial 2" in name else 0.1, folds=3
+    )
+    # Four arms, and three times the half of one for the trials.
+    whole = 100 * 60 * 2 * 0.9
+    trials = 3 * whole / 5.5 / 2 / 2
+    assert len(runs.tried) == 3 * 3 + 3
+    for name, flags in runs.tried.items():
+        assert flags["fold"] == name[-1]
+    first = runs.tried["tuned, trial 0_round_0_fold_1"]
+    expected = pytest.approx((trials / 9 - 10 - 1) / 0.1, abs=2)
+    assert (int(first["epochs"]), int(first["steps_per_epoch"])) == (1, expected)
+    # What is chosen is then trained on the whole training split.
+    assert not any("fold" in flags for flags in runs.trained.values())
+    assert "3-fold" in found["chosen"]["tuned"]["what"]
+
+
+def test_folds_that_were_tried_are_not_tried_again(tmp_path, monkeypatch):
+    def interrupted(name):
+        if "trial 1_round_0_fold_1" in name:
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        compared(tmp_path, monkeypatch, interrupted, folds=2)
+    before = {path.parent.name for path in tmp_path.rglob("trials/**/results.json")}
+    assert before == {"0_round_0_fold_0", "0_round_0_fold_1", "1_round_0_fold_0"}
+    found, runs = compared(tmp_path, monkeypatch, lambda name: 0.5, folds=2)
+    tried = {name.removeprefix("tuned, trial ") for name in runs.tried}
+    assert not tried & before and "1_round_0_fold_1" in tried
+    assert [t["val_skill"] for t in found["chosen"]["tuned"]["trials"]] == [0.5] * 4
+
+
+def test_more_folds_than_examples_are_told_before_anything_is_tried(
+    tmp_path, monkeypatch
+):
+    with pytest.raises(ValueError, match="folds=6, training examples: 5"):
+        compared(tmp_path, monkeypatch, lambda name: 0.5, folds=6)
+    assert not list(tmp_path.iterdir())
 
 
 def test_too_short_a_time_is_told_before_anything_is_trained(tmp_path, monkeypatch):

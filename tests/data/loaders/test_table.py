@@ -273,6 +273,12 @@ def test_rows_of_a_group_stay_together(tmp_path):
         assert len(set(records.splits[who::30].tolist())) == 1
     found = [np.sum(records.splits == s) for s in ("train", "validation", "test")]
     assert found == [240, 30, 30]
+    # So they do in folds of the training rows.
+    source = p5.data.of_records(records).source("train")
+    assert len(set(source.groups.tolist())) == 24
+    for k in range(3):
+        rest, own = p5.data.fold(source, k, 3)
+        assert (rest.size, own.size) == (160, 80)
     # Inputs are standardised by the training groups.
     training = vectors(records)[records.splits == "train"]
     np.testing.assert_allclose([training.mean(), training.std()], [0, 1], atol=1e-5)
