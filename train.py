@@ -47,7 +47,7 @@ flags.DEFINE_integer("fold", None, "Fold of --mode=trial, from 0 on.")
 flags.DEFINE_integer("jobs", None, "Runs at a time for --mode=compare.")
 flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
 flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
-flags.DEFINE_string("input", None, "Folder of images for --mode=predict.")
+flags.DEFINE_string("input", None, "Folder or table for --mode=predict.")
 
 
 def main(argv: list[str]) -> None:
@@ -74,8 +74,8 @@ def use(plan) -> None:
         p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)
     else:
         out = plan.workdir / "predictions"
-        done, skipped = p5.predict_folder(model, FLAGS.input, out)
-        print(f"{done} images in {out}, {skipped} skipped")
+        done, skipped = p5.predict_input(model, FLAGS.input, out, plan.options)
+        print(f"{done} predictions in {out}, {skipped} skipped")
 
 
 def train(plan, strategy) -> None:

@@ -46,6 +46,7 @@ from p5_keras.build import build_model
 from p5_keras.checkpoint import Checkpoints
 from p5_keras.model import MultiTaskModel
 from p5_keras.predict import predict_folder
+from p5_keras.predict_raw import predict_input
 from p5_keras.progress import EpochTable
 from p5_keras.sharing import Sharing
 from p5_keras.task import Task
@@ -81,6 +82,7 @@ __all__ = [
     "optimizers",
     "plan",
     "predict_folder",
+    "predict_input",
     "pretraining",
     "recipe",
     "report",

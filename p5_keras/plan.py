@@ -44,6 +44,11 @@ class Plan:
     workdir: Workdir
     decided: dict[str, Any]
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The `dataset_options`, none of a recipe that has no such thing."""
+        return getattr(self.config, "dataset_options", ())
+
     def tasks(self) -> list[Task]:
         """Returns the recipe's tasks, or those of them that the flags ask for.
 
@@ -132,7 +137,9 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
             `dataset`.
     """
     if flags["mode"] == "predict" and flags["input"] is None:
-        raise ValueError("`--mode=predict` needs --input=FOLDER. Received: no --input")
+        raise ValueError(
+            "`--mode=predict` needs --input=FOLDER, or a table. Received: no --input"
+        )
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
     if flags["mode"] == "compare" and not flags["workdir"]:

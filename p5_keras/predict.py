@@ -73,7 +73,7 @@ def predict_folder(
             f"Received: a model with input_shape={shape}"
         )
     files = list_images(folder)
-    out = _make(out, folder)
+    out = make(out, folder)
     done = 0
     taken: set[str] = set()
     lines = out / "predictions.jsonl"
@@ -89,8 +89,12 @@ def predict_folder(
     return done, len(files) - done
 
 
-def _make(out: str | os.PathLike[str], folder: str | os.PathLike[str]) -> pathlib.Path:
-    """Makes the folder for the predictions."""
+def make(out: str | os.PathLike[str], folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Makes the folder for the predictions.
+
+    Raises:
+        ValueError: It cannot be written, or is where the inputs are.
+    """
     path = pathlib.Path(out)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -99,9 +103,10 @@ def _make(out: str | os.PathLike[str], folder: str | os.PathLike[str]) -> pathli
             "`out` must be a folder that can be written. "
             f"Received: out={str(path)!r} ({error.strerror})"
         ) from error
-    if path.samefile(folder):
+    where = pathlib.Path(folder)
+    if path.samefile(where if where.is_dir() else where.parent):
         raise ValueError(
-            "`out` must not be `folder`, whose images it would overwrite. "
+            "`out` must not be the folder of the inputs, which it would overwrite. "
             f"Received: out={str(path)!r}"
         )
     return path
@@ -193,7 +198,7 @@ def _write(
         (task, key): _save_map(exact[task].pop(key), f"{base}{suffix}.png")
         for (task, key), suffix in maps.items()
     }
-    predictions = {task.name: _plain(task, exact[task.name]) for task in model.tasks}
+    predictions = {task.name: plain(task, exact[task.name]) for task in model.tasks}
     for (name, key), entry in saved.items():
         predictions[name][key] = entry
     height, width = image.size
@@ -228,23 +233,25 @@ def _scaled(fields: Fields, old: Size, new: Size) -> Fields:
     return scaled
 
 
-def _plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
+def plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
     """Turns fields into what JSON can hold, with the names of classes."""
     count = int(fields["count"]) if "count" in fields else None
-    plain: dict[str, Any] = {
+    found: dict[str, Any] = {
         key: _rounded((value[:count] if value.ndim else value).tolist())
         for key, value in fields.items()
     }
     names: list[str] = getattr(task, "class_names", [])
-    label = plain.get("label")
-    if isinstance(label, list):
+    label = found.get("label")
+    if isinstance(label, list) and task.kind == "tagging":
+        found["names"] = [names[tag] for tag in label]
+    elif isinstance(label, list):
         on = zip(names, label, strict=True)
-        plain["names"] = [name for name, value in on if value > 0]
+        found["names"] = [name for name, value in on if value > 0]
     elif label is not None and names:
-        plain["name"] = names[label]
-    if "boxes" in plain and names:
-        plain["names"] = [names[c] for c in plain["classes"]]
-    return plain
+        found["name"] = names[label]
+    if "boxes" in found and names:
+        found["names"] = [names[c] for c in found["classes"]]
+    return found
 
 
 def _rounded(value: Any) -> Any:

@@ -242,7 +242,7 @@ def test_what_must_hold(model, tmp_path):
     with pytest.raises(ValueError, match=r"`folder` must hold an image.*files: 1"):
         predict_folder(model, tmp_path, tmp_path / "out")
     Image.fromarray(gradient()).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="`out` must not be `folder`"):
+    with pytest.raises(ValueError, match="`out` must not be the folder"):
         predict_folder(model, tmp_path, tmp_path)
     with pytest.raises(ValueError, match="`out` must be a folder"):
         predict_folder(model, tmp_path, tmp_path / "a.png")

@@ -345,7 +345,7 @@ def test_a_run_on_own_data_is_evaluated_exported_and_used(own_run, own, capsys):
         assert command("--dataset=folder:folder", "--mode=export") is None
         input_folder = f"--input={own / 'folder' / 'dog'}"
         assert command(f"--workdir={own_run}", "--mode=predict", input_folder) is None
-        assert "15 images" in capsys.readouterr().out
+        assert "15 predictions" in capsys.readouterr().out
         again = ("--dataset=folder:folder", "--on_bad_example=skip", *QUICK)
         assert command(*again) is None
         assert "Left out" not in capsys.readouterr().out  # it has finished

@@ -80,7 +80,7 @@ class Problems:
 
     def note(self, what: str, count: int = 1) -> None:
         """Counts what was put right without losing an example."""
-        if count:
+        if what and count:
             self.notes[what] += count
 
 

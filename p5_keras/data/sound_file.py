@@ -1,6 +1,7 @@
 """Reads a WAV file, whatever its rate, depth and channels."""
 
 import os
+import pathlib
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -47,6 +48,23 @@ def read_sound(
     if seconds is not None:
         x = x[: round(rate * seconds)]
     return np.clip(np.rint(x * 32768), -32768, 32767).astype("int16")
+
+
+def list_sounds(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Lists the WAV files that lie directly in a folder, sorted, hidden ones left out.
+
+    Raises:
+        ValueError: The folder is missing or holds no WAV file.
+    """
+    path = pathlib.Path(folder)
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    found = [f for f in files if f.suffix.lower() in EXTENSIONS and f.name[0] != "."]
+    if not found:
+        raise ValueError(
+            "`folder` must be a folder that holds WAV files. "
+            f"Received: folder={str(folder)!r}, other files: {len(files)}"
+        )
+    return found
 
 
 def sound_shape(file: str | os.PathLike[str]) -> tuple[int, float]:

@@ -1,12 +1,11 @@
-"""Pictures or sounds in folders: `PATH/<class>/…` or `PATH/<split>/<class>/…`."""
+"""Pictures, sounds or texts in folders: `<class>/…` or `<split>/<class>/…`."""
 
 import pathlib
 import unicodedata
-from dataclasses import replace
 
 import numpy as np
 
-from p5_keras.data.loaders import folder_sounds, listing
+from p5_keras.data.loaders import folder_sounds, folder_texts, listing
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Field, Problems, Records, split_examples
 from p5_keras.data.sound_file import EXTENSIONS
@@ -15,6 +14,14 @@ _LAYOUT = (
     "PATH/<class>/… or PATH/train/<class>/… with folders for validation and test "
     "beside train"
 )
+
+#: What is not read, and what to do about it.
+_SOUNDS = frozenset(
+    (".flac", ".ogg", ".mp3", ".m4a", ".aac", ".opus", ".aif", ".aiff", ".wma")
+)
+_MAKE_WAV = "make WAV files of other sounds first, as by `ffmpeg -i a.mp3 a.wav`"
+_TABLES = frozenset((".csv", ".tsv", ".arff", ".parquet", ".json", ".jsonl"))
+_GIVE_TABLE = "for a table give table:FILE, CSV or Parquet with an example in each row"
 
 
 def load(
@@ -25,14 +32,15 @@ def load(
     label: str = "class",
     rate: int | None = None,
     seconds: float | None = None,
+    encoding: str = "utf-8",
 ) -> Records:
-    """Reads a folder of pictures, or of sounds, sorted into folders by class.
+    """Reads a folder of pictures, sounds or texts, sorted into folders by class.
 
     Pictures lie at any depth below the folder of their class. Splits are folders named
     train or training, val, valid, validation or dev, test, testing or eval, in any
     case; what is missing of them is cut from the training pictures. One folder around
     the splits is entered. Links are followed. Where there is no picture, all this holds
-    for WAV files.
+    for WAV files, and without these for files of text.
 
     Args:
         path: The folder.
@@ -42,6 +50,7 @@ def load(
         label: Name of the field that holds the class.
         rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
         seconds: Length of a sound; see there.
+        encoding: Of texts, such as cp1252 or latin-1.
 
     Returns:
         The pictures, with one field of kind "class"; the names of the classes are
@@ -85,7 +94,7 @@ def load(
     if len(class_names) < 2:
         raise ValueError(
             f"`path` must hold {what}s of two classes or more, as {_LAYOUT}."
-            f"{_inner_hint(top, roots)} Received: path={path!r}, classes with "
+            f"{_hint(top, roots)} Received: path={path!r}, classes with "
             f"{what}s: {class_names}"
         )
     splits = split_examples(names, given if roots else None, classes, split)
@@ -102,22 +111,30 @@ def load(
     )
     if what == "picture":
         return records
-    sounds, encoder, good = folder_sounds.read(
-        images, splits == "train", problems, rate, seconds
-    )
-    return replace(
-        records.take(good),
-        images=None,
-        inputs={"waveform": sounds},
-        encoders={"sound": encoder},
-    )
+    if what == "text":
+        return folder_texts.written(records, images, encoding)
+    return folder_sounds.heard(records, images, rate, seconds)
 
 
 def _kind(root: pathlib.Path) -> tuple[frozenset[str], str]:
-    """Returns which files count, and what one of them is."""
+    """Returns which files count, and what one of them is.
+
+    Raises:
+        ValueError: All are of a kind that is not read.
+    """
     found = {file.suffix.lower() for file in listing.tree(root)}
-    if found & set(EXTENSIONS) and not found & SUFFIXES:
+    if found & SUFFIXES:
+        return SUFFIXES, "picture"
+    if found & set(EXTENSIONS):
         return frozenset(EXTENSIONS), "sound"
+    if found & set(folder_texts.EXTENSIONS) and not found & _SOUNDS:
+        return frozenset(folder_texts.EXTENSIONS), "text"
+    for suffixes, hint in ((_SOUNDS, _MAKE_WAV), (_TABLES, _GIVE_TABLE)):
+        if others := sorted(found & suffixes):
+            raise ValueError(
+                f"`path` must hold pictures, WAV files or texts; {hint}. Received: "
+                f"path={str(root)!r}, with files ending in {' '.join(others)}"
+            )
     return SUFFIXES, "picture"
 
 
@@ -176,9 +193,12 @@ def _check_classes(
         )
 
 
-def _inner_hint(top: pathlib.Path, roots: dict[str, pathlib.Path]) -> str:
-    """Says which folder to give where the classes lie one level deeper."""
+def _hint(top: pathlib.Path, roots: dict[str, pathlib.Path]) -> str:
+    """Says what to give where a table has the classes, or folders one level deeper."""
     folders, _ = listing.entries(top)
+    tables = [file for file in listing.tree(top) if file.suffix.lower() in _TABLES]
+    if tables:
+        return f" If a table says the classes, give table:{tables[0]}."
     if roots or len(folders) != 1 or len(listing.entries(folders[0])[0]) < 2:
         return ""
     return f" If the classes are the folders in {folders[0].name!r}, give that one."

@@ -2,10 +2,11 @@
 
 import collections
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from p5_keras.data.records import Problems
+from p5_keras.data.records import Problems, Records
 from p5_keras.data.sound_file import read_sound, sound_shape
 from p5_keras.inputs import Waveform
 
@@ -14,6 +15,27 @@ from p5_keras.inputs import Waveform
 _RATE, _WHOLE, _SECONDS = 16_000, 0.95, (0.5, 10.0)
 #: Most bytes of all samples.
 _LIMIT = 4 * 2**30
+
+
+def heard(
+    records: Records, files: Sequence[str], rate: int | None, seconds: float | None
+) -> Records:
+    """Returns records of sounds, without those that are at fault.
+
+    Args:
+        records: Their labels.
+        files: Their paths.
+        rate: See `read`.
+        seconds: See `read`.
+    """
+    training = records.splits == "train"
+    sounds, encoder, good = read(files, training, records.problems, rate, seconds)
+    return replace(
+        records.take(good),
+        images=None,
+        inputs={"waveform": sounds},
+        encoders={"sound": encoder},
+    )
 
 
 def read(

@@ -2,11 +2,11 @@
 
 import os
 import pathlib
-from dataclasses import dataclass
 
 import numpy as np
 
 from p5_keras.data.loaders import (
+    folder_sounds,
     table_columns,
     table_file,
     table_inputs,
@@ -14,21 +14,12 @@ from p5_keras.data.loaders import (
 )
 from p5_keras.data.loaders import table_splits as splitting
 from p5_keras.data.loaders.table_file import Table
+from p5_keras.data.loaders.table_options import check
+from p5_keras.data.loaders.table_roles import Roles, decide
 from p5_keras.data.records import Field, Problems, Records
-from p5_keras.naming import did_you_mean
 
-
-@dataclass(frozen=True)
-class _Roles:
-    """What each column is for."""
-
-    image: str | None
-    split: str | None
-    group: str | None
-    targets: list[str]
-    inputs: list[str]
-    forms: dict[str, str]  # of targets and inputs: "number", "truth" or "text"
-    texts: list[str]  # inputs that are read word by word
+#: So many classes without a training row are named.
+_FEW = 3
 
 
 def load(
@@ -37,6 +28,10 @@ def load(
     *,
     image: str | None = None,
     image_dir: str | None = None,
+    sound: str | None = None,
+    sound_dir: str | None = None,
+    rate: int | None = None,
+    seconds: float | None = None,
     targets: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
@@ -47,13 +42,14 @@ def load(
     group: str | None = None,
     delimiter: str | None = None,
     header: bool = True,
-    missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "None", "?", "-"),
+    missing: tuple[str, ...] = table_file.MISSING,
+    encoding: str = "utf-8",
     separator: str = "|",
 ) -> Records:
     """Reads a table, as CSV, ARFF or Parquet.
 
-    A column that names pictures is found by itself; every other column is then a
-    target, unless `targets` says which. So it is with `texts`. Without either,
+    A column that names pictures, or WAV files, is found by itself; every other column
+    is then a target, unless `targets` says which. So it is with `texts`. Without them,
     `targets` are told from all other columns; texts that are neither classes nor short
     are then read word by word.
 
@@ -68,6 +64,11 @@ def load(
         image: The column that names the files of pictures.
         image_dir: The folder that these names start from; by default the table's. If
             relative, it is looked for beside the table first.
+        sound: The column that names WAV files.
+        sound_dir: The folder that these are looked for in, at any depth; by default
+            the table's, or the one around it that holds a folder called audio.
+        rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
+        seconds: Length of a sound; see there.
         targets: The columns to learn.
         ignore: Columns that are not used at all.
         classes: Columns that hold classes, whatever they look like.
@@ -79,9 +80,11 @@ def load(
             set, subset or fold with such words is found by itself.
         group: A column whose rows of one value, such as a person or a day, all go
             into one split. It is no input.
-        delimiter: What stands between cells, "tab" for a tab; found by itself.
+        delimiter: What stands between cells, "tab" for a tab, "space" for any number
+            of spaces and tabs; found by itself.
         header: Whether the first row holds names; if not, they are column_0, …
         missing: Cells that stand for a missing value.
+        encoding: Of the text, such as cp1252 or latin-1.
         separator: What stands between several labels in one cell; "" for none.
 
     Returns:
@@ -91,21 +94,40 @@ def load(
         ValueError: The path, the table or an option is wrong.
     """
     file = table_file.find(path)
-    table = table_file.read(file, problems, delimiter, header, missing)
+    table = table_file.read(
+        file,
+        problems,
+        delimiter=delimiter,
+        header=header,
+        missing=missing,
+        encoding=encoding,
+    )
+    if separator != ",":
+        table = table_file.plain(table, problems, (*classes, *texts))
     names = list(table.columns)
-    one = {"image": image, "split_column": split_column, "group": group}
-    _check_options(names, {"targets": targets, "ignore": ignore}, one)
+    one = {"image": image, "sound": sound, "split_column": split_column, "group": group}
+    check(names, {"targets": targets, "ignore": ignore}, one)
     of_a_kind = {"classes": classes, "numbers": numbers, "texts": texts}
-    _check_options(names, of_a_kind, {})
-    _check_options(names, {"targets": targets, "texts": texts}, {})
-    roles = _roles(table, one, targets, ignore, classes, numbers, texts)
-    if image_dir is not None and roles.image is None:
+    check(names, of_a_kind, {})
+    check(names, {"targets": targets, "texts": texts}, {})
+    roles = decide(table, one, targets, ignore, classes, numbers, texts)
+    pictures = roles.file is not None and roles.what == "picture"
+    sounds = roles.file is not None and roles.what == "sound"
+    if image_dir is not None and not pictures:
         raise ValueError(
             "`image_dir` needs a column that names pictures; give `image`. "
             f"Received: image_dir={image_dir!r}, columns={names}"
         )
 
-    root = table_pictures.folder(file, image_dir)
+    if sound_dir is not None and not sounds:
+        raise ValueError(
+            "`sound_dir` needs a column that names WAV files; give `sound`. "
+            f"Received: sound_dir={sound_dir!r}, columns={names}"
+        )
+    if sounds:
+        root = table_pictures.sounds_folder(file, sound_dir)
+    else:
+        root = table_pictures.folder(file, image_dir)
     table, paths = _without_faults(table, roles, root, problems)
     fields, columns = {}, {}
     for name in roles.targets:
@@ -129,112 +151,49 @@ def load(
     splits = _split(table, roles, paths, root, fields, columns, split)
     _note_unseen(fields, columns, splits == "train", problems)
     told_from = {name: roles.forms[name] for name in roles.inputs}
+    for name, form in roles.forms.items():
+        if name not in (*classes, *roles.texts):
+            problems.note(table_columns.doubts(table.columns[name], form, name))
+    numbering = [
+        name
+        for name, form in told_from.items()
+        if name not in (*classes, *numbers)
+        and table_columns.count_up(table.columns[name], form, table.rows)
+    ]
+    training = splits == "train"
     raw, encoders = table_inputs.make(
-        table, told_from, classes, roles.texts, splits == "train", problems
+        table, told_from, classes, roles.texts, training, problems, numbering
     )
-    if not roles.image and not encoders:
+    if not roles.file and not encoders:
         raise ValueError(
             "A column must be left to tell the targets from. "
-            f"Received: targets={targets}, columns={names}"
+            f"Received: targets={targets}, columns={names}; "
+            f"{'; '.join(problems.notes) or 'all are targets'}"
         )
-    return Records(
+    records = Records(
         name=file.stem,
         splits=splits,
         fields=fields,
         columns=columns,
-        images=paths.astype(str) if roles.image else None,
+        images=paths.astype(str) if pictures else None,
         inputs=raw or None,
         encoders=encoders,
         groups=splitting.groups(table, roles.group),
         problems=problems,
     )
-
-
-def _check_options(
-    columns: list[str],
-    several: dict[str, tuple[str, ...]],
-    one: dict[str, str | None],
-) -> None:
-    """Checks that options name columns, and none of them in two roles."""
-    named = {o: () if name is None else (name,) for o, name in one.items()} | several
-    first: dict[str, str] = {}
-    for option, names in named.items():
-        for name in dict.fromkeys(names):
-            if name not in columns:
-                raise ValueError(
-                    f"`{option}` must name columns of the table."
-                    f"{did_you_mean(name, columns)} Received: {name!r}, "
-                    f"columns={columns}"
-                )
-            if name in first:
-                raise ValueError(
-                    f"A column must not stand in `{first[name]}` and in `{option}`. "
-                    f"Received: {name!r} in both"
-                )
-            first[name] = option
-
-
-def _roles(
-    table: Table,
-    one: dict[str, str | None],
-    targets: tuple[str, ...],
-    ignore: tuple[str, ...],
-    classes: tuple[str, ...],
-    numbers: tuple[str, ...],
-    texts: tuple[str, ...],
-) -> _Roles:
-    """Decides what each column is for."""
-    names = list(table.columns)
-    free = [n for n in names if n not in (*targets, *ignore, *one.values())]
-    image = one["image"] or table_pictures.find_column(table, free)
-    split, group = one["split_column"], one["group"]
-    if group is None:
-        split = split or splitting.find_column(table, free)
-    elif split is not None:
-        raise ValueError(
-            "Of `split_column` and `group` only one can say how rows are split. "
-            f"Received: split_column={split!r}, group={group!r}"
-        )
-    free = [n for n in free if n not in (image, split)]
-    if not image and not targets and not texts:
-        raise ValueError(
-            "`targets` must name the columns to learn, or `image` the one that names "
-            f"pictures. Received: targets=(), image=None, columns={names}"
-        )
-    chosen = list(dict.fromkeys(targets)) or [n for n in free if n not in texts]
-    for name in chosen:
-        if name in ("image", "input"):  # the keys of an example's own pictures
-            raise ValueError(
-                "A target must not be called 'image' or 'input'; rename the column, or "
-                f"put it into `ignore`. Received: targets={chosen}"
-            )
-    told_from = free if targets else list(texts)
-    told_from = [] if image else told_from
-    forms = {
-        name: table_columns.form(table.columns[name], name, classes, numbers)
-        for name in (*chosen, *told_from)
-    }
-    read = [
-        name
-        for name in told_from
-        if name in texts
-        or (
-            forms[name] == "text"
-            and name not in classes
-            and table_columns.is_prose(table.columns[name])
-        )
-    ]
-    return _Roles(image, split, group, chosen, told_from, forms, read)
+    if not sounds:
+        return records
+    return folder_sounds.heard(records, paths.tolist(), rate, seconds)
 
 
 def _without_faults(
-    table: Table, roles: _Roles, root: str, problems: Problems
+    table: Table, roles: Roles, root: str, problems: Problems
 ) -> tuple[Table, np.ndarray]:
     """Returns the rows that can be used, and the paths of their pictures."""
     paths = np.full(len(table), "", object)
     bad: dict[int, tuple[str, str]] = {}  # the first fault of each row
-    if roles.image:
-        paths, bad = table_pictures.resolve(table, roles.image, root)
+    if roles.file:
+        paths, bad = table_pictures.resolve(table, roles.file, root, roles.what)
     for row, reason in splitting.faults(table, roles.split, roles.group).items():
         bad.setdefault(row, (table.where(row), reason))
     for name, form in roles.forms.items():
@@ -260,7 +219,7 @@ def _without_faults(
 
 def _split(
     table: Table,
-    roles: _Roles,
+    roles: Roles,
     paths: np.ndarray,
     root: str,
     fields: dict[str, Field],
@@ -269,7 +228,7 @@ def _split(
 ) -> np.ndarray:
     """Splits the rows; by ratios, each class of the first target by itself."""
     names = [str(row) for row in table.rows]
-    if roles.image:
+    if roles.file:
         names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
     of_classes = [columns[n].tolist() for n, f in fields.items() if f.kind == "class"]
     strata = of_classes[0] if of_classes else None
@@ -285,9 +244,14 @@ def _note_unseen(
     """Notes classes that training has no example of."""
     for name, field in fields.items():
         seen = columns[name][training]
-        for i, class_name in enumerate(field.class_names):
-            of_class = seen == i if field.kind == "class" else seen[:, i] == 1
-            if not of_class.any():
-                problems.note(
-                    f"class {class_name!r} of {name!r} has no row in training"
-                )
+        unseen = [
+            class_name
+            for i, class_name in enumerate(field.class_names)
+            if not (seen == i if field.kind == "class" else seen[:, i] == 1).any()
+        ]
+        for class_name in unseen[:_FEW]:
+            problems.note(f"class {class_name!r} of {name!r} has no row in training")
+        if len(unseen) > _FEW:
+            problems.note(
+                f"{len(unseen) - _FEW} more classes of {name!r} have no row in training"
+            )

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from p5_keras.data.loaders.table_numbers import NUMBER, SHARE
 from p5_keras.data.records import Field, Problems
 
 #: Most different texts that are classes, unless it is a smaller share of the rows.
@@ -14,13 +15,13 @@ MAX_TEXTS = 50
 SHARE_OF_TEXTS = 0.1
 #: Most different integers that are classes.
 MAX_INTEGERS = 20
-#: A column of so many numbers among its values is one of numbers with faults.
-_SHARE_OF_NUMBERS = 0.9
 #: Mean number of words from which texts are to be read.
 _WORDS = 3
 
 _INTEGER = r"^[+-]?\d+$"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(inf|infinity|nan))$"
+#: A word, or a character of a script that puts no spaces between words.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_WORD = _UNSPACED + r"|\S+"
 
 
 def form(
@@ -40,7 +41,7 @@ def form(
     if pa.types.is_floating(values.type):
         return "text" if name in classes else "number"
     present = values.drop_null()
-    share = pc.mean(pc.match_substring_regex(present, _NUMBER).cast("int8")).as_py()
+    share = pc.mean(pc.match_substring_regex(present, NUMBER).cast("int8")).as_py()
     if name in numbers:
         if not share:
             raise ValueError(
@@ -50,7 +51,7 @@ def form(
         return "number"
     if not len(present) or name in classes:
         return "text"
-    if share >= _SHARE_OF_NUMBERS:
+    if share >= SHARE:
         return "number"
     words = pa.array(["true", "false"])
     if pc.all(pc.is_in(pc.utf8_lower(present), words)).as_py():
@@ -63,7 +64,7 @@ def faults(values: pa.Array, name: str) -> dict[int, str]:
     parsed = _numbers(values)
     found = {}
     if not pa.types.is_floating(values.type):
-        wrong = pc.invert(pc.match_substring_regex(values, _NUMBER)).fill_null(False)
+        wrong = pc.invert(pc.match_substring_regex(values, NUMBER)).fill_null(False)
         for i in np.flatnonzero(wrong.to_numpy(False)):
             found[int(i)] = (
                 f"column {name!r} holds {values[i].as_py()!r}, which is no number; "
@@ -145,7 +146,7 @@ def raw_input(
     cells = texts.fill_null("").to_numpy(zero_copy_only=False)
     if as_text:
         return "text", cells
-    if not as_class and len(different) > MAX_TEXTS:
+    if not as_class and len(different) > _most(len(texts)):
         problems.note(
             f"input column {name!r} left out: {len(different)} different texts in "
             f"{len(texts)} rows; to read it as text, name it in `texts`"
@@ -154,11 +155,65 @@ def raw_input(
     return "category", cells
 
 
+def served(
+    values: pa.Array, name: str, number: bool
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Returns a column as a trained model reads it, and why cells cannot be used.
+
+    Args:
+        values: Strings or float64, null where missing.
+        name: Name of the column.
+        number: Whether the model reads numbers; else it reads strings.
+
+    Returns:
+        float64, NaN where missing, or strings, "" where missing; and reasons by place.
+    """
+    if not number:
+        return _texts(values).fill_null("").to_numpy(zero_copy_only=False), {}
+    if form(values, name, (), ()) == "truth":
+        values = pc.equal(pc.utf8_lower(values), "true").cast(pa.float64())
+    return _numbers(values), faults(values, name)
+
+
 def is_prose(values: pa.Array) -> bool:
     """Returns whether strings are too many to be classes, and are of several words."""
     different = pc.unique(_texts(values).drop_null())
-    words = pc.count_substring_regex(different, r"\S+")
-    return len(different) > MAX_TEXTS and pc.mean(words).as_py() >= _WORDS
+    words = pc.mean(pc.count_substring_regex(different, _WORD)).as_py()
+    return len(different) > min(MAX_TEXTS, len(values) // 2) and words >= _WORDS
+
+
+def is_unspaced(texts: np.ndarray) -> bool:
+    """Returns whether most characters are of scripts without spaces between words."""
+    values = pa.array(texts, pa.string())
+    own = pc.sum(pc.count_substring_regex(values, _UNSPACED)).as_py() or 0
+    return 2 * own > (pc.sum(pc.utf8_length(values)).as_py() or 0)
+
+
+def doubts(values: pa.Array, form: str, name: str) -> str:
+    """Returns what may be wrong with a column of texts, or nothing.
+
+    Args:
+        values: Strings or float64, null where missing.
+        form: What they are.
+        name: Name of the column.
+    """
+    if form != "text" or pa.types.is_floating(values.type):
+        return ""
+    different = pc.unique(values.drop_null())
+    numbers = pc.match_substring_regex(different, NUMBER)
+    others = pc.filter(different, pc.invert(numbers)).to_pylist()
+    if 0 < len(others) <= len(different) / 2:
+        return (
+            f"column {name!r} has numbers and {len(others)} other values such as "
+            f"{others[0]!r}, so all are read as texts; if that stands for a missing "
+            "value name it in `missing`"
+        )
+    folded = pc.value_counts(pc.utf8_lower(different)).to_pylist()
+    if len(different) <= MAX_TEXTS and len(folded) < len(different):
+        twice = next(entry["values"] for entry in folded if entry["counts"] > 1)
+        own = [text for text in different.to_pylist() if text.lower() == twice]
+        return f"column {name!r} has values that differ in case alone, such as {own}"
+    return ""
 
 
 def count_up(values: pa.Array, form: str, rows: np.ndarray) -> bool:
@@ -190,7 +245,7 @@ def _labels(texts: pa.Array, separator: str) -> tuple[Field, np.ndarray] | str:
 def _numbers(values: pa.Array) -> np.ndarray:
     """Returns float64, NaN where missing or no number."""
     if not pa.types.is_floating(values.type):
-        right = pc.match_substring_regex(values, _NUMBER)
+        right = pc.match_substring_regex(values, NUMBER)
         values = pc.if_else(right, values, pa.scalar(None, pa.string()))
     return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
@@ -228,6 +283,11 @@ def _are_classes(known: np.ndarray) -> bool:
         return False
     steps = np.array_equal(known, known[0] + np.arange(len(known)))
     return len(known) == 2 or (steps and known[0] in (0, 1))
+
+
+def _most(rows: int) -> int:
+    """Returns how many different texts may be categories of an input."""
+    return min(MAX_TEXTS, max(10, rows // 2))
 
 
 def _are_too_many(names: tuple[str, ...], rows: int) -> bool:

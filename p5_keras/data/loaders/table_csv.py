@@ -1,7 +1,9 @@
 """Reads a table from text with delimiters, cell by cell as it stands."""
 
+import codecs
 import csv
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -17,15 +19,20 @@ _SAMPLE = 1 << 16  # bytes that are enough to tell the delimiter
 
 
 def read_text(
-    file: pathlib.Path, problems: Problems, delimiter: str | None, header: bool
+    file: pathlib.Path,
+    problems: Problems,
+    delimiter: str | None,
+    header: bool,
+    encoding: str = "utf-8",
 ) -> tuple[list[str], list[pa.Array], np.ndarray]:
     """Reads a table of text; rows with a wrong number of cells are left out.
 
     Args:
-        file: A text in UTF-8.
+        file: A text.
         problems: Takes what is wrong with it.
         delimiter: What stands between cells, or `None` to find it.
         header: Whether the first row holds the names of columns.
+        encoding: Of a text without a byte order mark.
 
     Returns:
         The names, for each column `(n,)` strings, and the number of each row.
@@ -35,19 +42,36 @@ def read_text(
     """
     if delimiter in ("\\t", "tab"):
         delimiter = "\t"
+    if delimiter == "space":
+        delimiter = " "
     if delimiter is not None and (len(delimiter) != 1 or ord(delimiter) > 127):
         raise ValueError(
-            "`delimiter` must be one character, or 'tab'. "
+            "`delimiter` must be one character, 'tab' or 'space'. "
             f"Received: delimiter={delimiter!r}"
         )
-    content = utf8(file)
+    content = utf8(file, encoding)
     given: list[str] = []
     if file.suffix.lower() == ".arff":
         given, content = table_arff.parts(content, file)
         delimiter, header = ",", False
     sample = content[: max(_SAMPLE, content.find(b"\n") + 1)].decode("utf-8", "ignore")
     delimiter = delimiter or _delimiter(sample)
-    rows, ragged = _parse(content, delimiter, sample.count(delimiter) + 1, file)
+    if delimiter == " ":  # any number of spaces and tabs between cells
+        content = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", content)
+        content = re.sub(rb"[ \t]+", b" ", content)
+    most = sample.count(delimiter) + 1
+    rows, ragged = _parse(content, delimiter, most, file)
+    if delimiter == "\t" and (_has_text(ragged) or _spans_lines(rows)):
+        # Between tabs a quotation mark is often one of the text.
+        bare = _parse(content, delimiter, most, file, quotes=False)
+        if not _has_text(bare[1]):
+            rows, ragged = bare
+            problems.note("quotation marks are read as part of the text")
+    elif _is_open(content, rows, ragged):
+        raise ValueError(
+            "A quotation mark must be closed. "
+            f"Received: {file}, where one reaches to the end of the file"
+        )
     first = len(content) - len(content.lstrip(b"\r\n"))
     skipped = len(content[:first].splitlines())
     numbers = np.delete(
@@ -82,15 +106,26 @@ def read_text(
     return names, columns, (numbers + skipped + 1)[keep]
 
 
-def utf8(file: pathlib.Path) -> bytes:
-    """Returns the bytes of a text in UTF-8, without a byte order mark."""
+def utf8(file: pathlib.Path, encoding: str = "utf-8") -> bytes:
+    """Returns the bytes of a text as UTF-8, without a byte order mark."""
     try:
         content = file.read_bytes()
     except OSError as error:
         raise ValueError(
             f"A table must be readable ({error.strerror}). Received: {file}"
         ) from error
-    content = content.removeprefix(b"\xef\xbb\xbf")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    if content.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8-sig"
+    if encoding.lower() not in ("utf-8", "utf8"):
+        try:
+            content = content.decode(encoding).encode()
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(
+                "`encoding` must be that of the text, such as utf-8, cp1252 or latin-1 "
+                f"({error}). Received: encoding={encoding!r} for {file}"
+            ) from error
     at = -1
     try:
         content.decode("utf-8")
@@ -101,8 +136,8 @@ def utf8(file: pathlib.Path) -> bytes:
     if at >= 0:
         line = content[:at].count(b"\n") + 1
         raise ValueError(
-            "A table must be text in UTF-8; save it so. "
-            f"Received: {file}, with byte 0x{content[at]:02x} in line {line}"
+            "A table must be text in UTF-8; save it so, or say its `encoding`, such as "
+            f"cp1252. Received: {file}, with byte 0x{content[at]:02x} in line {line}"
         )
     if not content.strip():
         raise ValueError(f"A table must have a row. Received: {file}, which is empty")
@@ -110,7 +145,11 @@ def utf8(file: pathlib.Path) -> bytes:
 
 
 def _parse(
-    content: bytes, delimiter: str, most: int, file: pathlib.Path
+    content: bytes,
+    delimiter: str,
+    most: int,
+    file: pathlib.Path,
+    quotes: bool = True,
 ) -> tuple[pa.Table, list[Any]]:
     """Returns all rows as texts, and those with a wrong number of cells."""
     ragged = []
@@ -131,7 +170,8 @@ def _parse(
             ),
             pa.csv.ParseOptions(
                 delimiter=delimiter,
-                newlines_in_values=True,
+                quote_char='"' if quotes else False,
+                newlines_in_values=quotes,
                 ignore_empty_lines=False,
                 invalid_row_handler=set_aside,
             ),
@@ -145,31 +185,51 @@ def _parse(
         raise ValueError(
             f"A table must be readable ({reason}). Received: {file}"
         ) from error
-    last = [str(column[-1]) for column in rows.columns] if len(rows) else []
-    last += [row.text.strip() for row in ragged[-1:]]
-    if content.count(b'"') % 2 and any("\n" in cell for cell in last):
-        raise ValueError(
-            "A quotation mark must be closed. "
-            f"Received: {file}, where one reaches to the end of the file"
-        )
     return rows, ragged
 
 
+def _has_text(ragged: list[Any]) -> bool:
+    """Whether a row with a wrong number of cells is more than a blank line."""
+    return any(row.text.strip() for row in ragged)
+
+
+def _spans_lines(rows: pa.Table) -> bool:
+    """Whether a cell reaches over the end of a line."""
+    return any(pc.any(pc.match_substring(c, "\n")).as_py() for c in rows.columns)
+
+
+def _is_open(content: bytes, rows: pa.Table, ragged: list[Any]) -> bool:
+    """Whether a quotation mark is never closed."""
+    last = [str(column[-1]) for column in rows.columns] if len(rows) else []
+    last += [row.text.strip() for row in ragged[-1:]]
+    return content.count(b'"') % 2 == 1 and any("\n" in cell for cell in last)
+
+
 def _delimiter(sample: str) -> str:
-    """Returns the delimiter that cuts most lines into equally many cells."""
+    """Returns the delimiter that cuts most lines into equally many cells.
+
+    Of several a tab, or else a semicolon, which are rarer within cells; a space if
+    there are more cells so, and most are numbers.
+    """
     lines = sample.splitlines()[:50]
 
-    def merit(delimiter: str) -> tuple[float, int]:
+    def merit(delimiter: str) -> tuple[float, int, int]:
         try:
             counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
         except csv.Error:
-            return 0.0, 0
-        if not counts or counts[0] < 2:
-            return 0.0, 0
-        usual = max(set(counts), key=counts.count)
-        return (counts.count(usual) / len(counts), usual) if usual > 1 else (0.0, 0)
+            return 0.0, 0, 0
+        usual = max(set(counts), key=counts.count, default=0)
+        if usual < 2 or counts[0] < 2:
+            return 0.0, 0, 0
+        return counts.count(usual) / len(counts), "|,;\t".find(delimiter, 2), usual
 
-    return max(_DELIMITERS, key=merit)
+    best = max(_DELIMITERS, key=merit)
+    rows = [line.split() for line in lines if line.strip()]
+    numbers = sum(_is_number(cell) for row in rows for cell in row)
+    wide = len(rows[0]) > max(1, merit(best)[2])
+    if wide and 2 * numbers > sum(map(len, rows)):
+        return " "
+    return best
 
 
 def _is_number(text: str) -> bool:

@@ -3,6 +3,7 @@
 import collections
 import os
 import pathlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from p5_keras.data.loaders.table_csv import read_text, whole
+from p5_keras.data.loaders.table_numbers import plain_numbers
 from p5_keras.data.records import Problems
 from p5_keras.naming import did_you_mean
 
@@ -18,6 +20,13 @@ _PARQUET = (".parquet", ".pq")
 #: Extensions of tables; in a folder the first group with a file counts, so that a
 #: README.txt beside a labels.csv is no second table.
 EXTENSIONS = ((".csv", ".tsv", *_PARQUET), (".arff",), (".data",), (".txt",))
+#: Cells that stand for a missing value, unless the user says otherwise.
+MISSING = (
+    *("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None"),
+    *("?", "-"),
+)
+#: The arguments of `read` that a user may give.
+READING = ("delimiter", "header", "missing", "encoding")
 
 
 @dataclass(frozen=True)
@@ -96,18 +105,21 @@ def find(path: str) -> pathlib.Path:
 def read(
     file: pathlib.Path,
     problems: Problems,
-    delimiter: str | None,
-    header: bool,
-    missing: tuple[str, ...],
+    *,
+    delimiter: str | None = None,
+    header: bool = True,
+    missing: tuple[str, ...] = MISSING,
+    encoding: str = "utf-8",
 ) -> Table:
     """Reads a table.
 
     Args:
-        file: A text in UTF-8, or a Parquet file.
+        file: A text, or a Parquet file.
         problems: Takes rows with too many or too few cells.
         delimiter: What stands between cells; if left out, it is found.
         header: Whether the first row holds the names of columns.
         missing: Cells that stand for a missing value.
+        encoding: Of a text; one with a byte order mark says its own.
 
     Raises:
         ValueError: The file cannot be read, is empty, or names a column twice.
@@ -115,7 +127,7 @@ def read(
     if file.suffix.lower() in _PARQUET:
         table = _read_parquet(file, problems)
     else:
-        names, cells, rows = read_text(file, problems, delimiter, header)
+        names, cells, rows = read_text(file, problems, delimiter, header, encoding)
         _check_names([name for name in names if name], file)
         problems.note("columns without a name, ignored", names.count(""))
         named = {n: c for n, c in zip(names, cells, strict=True) if n}
@@ -130,6 +142,23 @@ def read(
         else:
             column = pc.if_else(pc.is_nan(column), None, column)
         columns[name] = column
+    return replace(table, columns=columns)
+
+
+def plain(table: Table, problems: Problems, but: Iterable[str] = ()) -> Table:
+    """Returns a table whose numbers are as they are read; see `plain_numbers`.
+
+    Args:
+        table: The table.
+        problems: Takes notes of what was changed.
+        but: Columns that stay as they are.
+    """
+    columns = {
+        name: plain_numbers(column, name, problems)
+        if pa.types.is_string(column.type) and name not in but
+        else column
+        for name, column in table.columns.items()
+    }
     return replace(table, columns=columns)
 
 

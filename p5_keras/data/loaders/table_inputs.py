@@ -23,6 +23,7 @@ def make(
     texts: Sequence[str],
     training: np.ndarray,
     problems: Problems,
+    numbering: Sequence[str] = (),
 ) -> tuple[Raw, dict[str, Input]]:
     """Returns raw values by column, and what makes the model's inputs of them.
 
@@ -33,6 +34,7 @@ def make(
         texts: Columns that are text.
         training: `(n,)` booleans.
         problems: Takes notes of what is left out.
+        numbering: Columns that only number the rows, and are left out.
 
     Returns:
         Both are empty where no column tells anything.
@@ -40,6 +42,12 @@ def make(
     raw: Raw = {}
     kinds: dict[str, str] = {}
     for name, form in forms.items():
+        if name in numbering:
+            problems.note(
+                f"input column {name!r} left out: it only numbers the rows; to use it, "
+                "name it in `numbers`"
+            )
+            continue
         found = table_columns.raw_input(
             table.columns[name], form, name, name in classes, name in texts, problems
         )
@@ -71,17 +79,15 @@ def make(
         suffix = re.sub(r"[^A-Za-z0-9]", "_", column)
         made_of = text(column, seen[column])
         encoders["text" if len(written) == 1 else f"text_{suffix}"] = made_of
-        problems.note(
-            f"texts of {column!r} longer than {made_of.length}, cut off",
-            sum(_tokens(value, made_of) > made_of.length for value in raw[column]),
-        )
+        note_cut_off(raw[column], made_of, problems)
     return raw, encoders
 
 
 def text(column: str, texts: np.ndarray) -> Text:
     """Returns a text input that suits some texts, adapted to them.
 
-    Texts of single long words, such as formulas, are read by character.
+    Texts of single long words, such as formulas, and of scripts without spaces between
+    words are read by character.
 
     Args:
         column: Their column.
@@ -89,6 +95,7 @@ def text(column: str, texts: np.ndarray) -> Text:
     """
     words = np.array([len(t.split()) for t in texts])
     single = words.mean() < 1.5 and np.mean([len(t) for t in texts]) > 8
+    single = bool(single or table_columns.is_unspaced(texts))
     split = "character" if single else "whitespace"
     counts = np.array([len(t) for t in texts]) if single else words
     length = 8 * -(-int(np.quantile(counts, _WHOLE)) // 8)
@@ -97,6 +104,14 @@ def text(column: str, texts: np.ndarray) -> Text:
     made = Text(column, length, split=split, standardize=standard)
     made.adapt({column: texts})
     return made
+
+
+def note_cut_off(texts: np.ndarray, encoder: Text, problems: Problems) -> None:
+    """Notes how many texts are longer than what is read of them."""
+    problems.note(
+        f"texts of {encoder.column!r} longer than {encoder.length}, cut off",
+        sum(_tokens(value, encoder) > encoder.length for value in texts),
+    )
 
 
 def _tokens(value: str, encoder: Text) -> int:

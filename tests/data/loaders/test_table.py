@@ -357,14 +357,14 @@ def test_inputs(tmp_path):
 
 
 def test_inputs_that_tell_nothing(tmp_path):
-    lines = ["y,same,mark,free,none,x,split"]
+    lines = ["y,same,mark,free,none,x,id,split"]
     for i, split in enumerate(parts(60)):
         mark = "1" if i % 3 else ""
-        lines.append(f"{'ab'[i % 2]},7,{mark},w{i},,{i},{split}")
+        lines.append(f"{'ab'[i % 2]},7,{mark},w{i},,{i},{i + 5},{split}")
     lines[-1] = lines[-1].replace(",7,", ",8,")  # another value, but in no training row
     problems = Problems()
     path = write(tmp_path, "\n".join(lines))
-    records = table.load(path, problems, targets=("y",))
+    records = table.load(path, problems, targets=("y",), numbers=("x",))
     assert names(records) == ("mark is missing", "x")
     np.testing.assert_array_equal(vectors(records)[:4, 0], [1, 0, 0, 1])
     assert dict(problems.notes) == {
@@ -372,6 +372,8 @@ def test_inputs_that_tell_nothing(tmp_path):
         "input column 'free' left out: 60 different texts in 60 rows; "
         "to read it as text, name it in `texts`": 1,
         "input column 'none' left out: one value in all training rows": 1,
+        "input column 'id' left out: it only numbers the rows; to use it, name it in "
+        "`numbers`": 1,
     }
 
 
@@ -387,7 +389,8 @@ def test_no_inputs_left(tmp_path):
     path = write(tmp_path, "y,z\n" + "a,1\nb,1\n" * 10)
     assert failure(path, targets=("y",)) == (
         "A column must be left to tell the targets from. "
-        "Received: targets=('y',), columns=['y', 'z']"
+        "Received: targets=('y',), columns=['y', 'z']; "
+        "input column 'z' left out: one value in all training rows"
     )
 
 

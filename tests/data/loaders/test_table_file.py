@@ -47,7 +47,7 @@ def failure(path, problems=None, **options):
 )
 def test_delimiters_and_line_ends(tmp_path, text, name):
     path = write(tmp_path, text, name)
-    found = table_file.read(table_file.find(path), Problems(), None, True, ("",))
+    found = table_file.read(table_file.find(path), Problems(), missing=("",))
     columns = {name: column.to_pylist() for name, column in found.columns.items()}
     assert columns == {"y": ["a", "b"], "x": ["1,5", "2,5"]}
 
@@ -62,7 +62,7 @@ def test_a_given_delimiter(tmp_path):
         records = table.load(path, Problems(), targets=("y",), delimiter=tab)
         assert names(records) == ("x",)
     assert failure(path, delimiter="::") == (
-        "`delimiter` must be one character, or 'tab'. Received: delimiter='::'"
+        "`delimiter` must be one character, 'tab' or 'space'. Received: delimiter='::'"
     )
 
 
@@ -107,18 +107,13 @@ def test_rows_are_counted_with_blank_lines(tmp_path):
         ),
         (
             "y,x\na,1\ncafé,2\n".encode("latin-1"),
-            "A table must be text in UTF-8; save it so. Received: {path}, with byte "
-            "0xe9 in line 3",
-        ),
-        (
-            "y,x\na,1\n".encode("utf-16"),
-            "A table must be text in UTF-8; save it so. Received: {path}, with byte "
-            "0xff in line 1",
+            "A table must be text in UTF-8; save it so, or say its `encoding`, such as "
+            "cp1252. Received: {path}, with byte 0xe9 in line 3",
         ),
         (
             "y,x\na,1\n".encode("utf-16-le"),
-            "A table must be text in UTF-8; save it so. Received: {path}, with byte "
-            "0x00 in line 1",
+            "A table must be text in UTF-8; save it so, or say its `encoding`, such as "
+            "cp1252. Received: {path}, with byte 0x00 in line 1",
         ),
         (
             b"y,x,y,x,z\n1,2,3,4,5\n",
