@@ -18,8 +18,9 @@ from p5_keras.data.loaders.table_options import check
 from p5_keras.data.loaders.table_roles import Roles, decide
 from p5_keras.data.records import Field, Problems, Records
 
-#: So many classes without a training row are named.
-_FEW = 3
+#: So many classes without a training row are named, and of so many rows an input that
+#: counts them does so by no chance.
+_FEW, _MANY = 3, 10
 
 
 def load(
@@ -157,7 +158,8 @@ def load(
     numbering = [
         name
         for name, form in told_from.items()
-        if name not in (*classes, *numbers)
+        if len(table) >= _MANY
+        and name not in (*classes, *numbers)
         and table_columns.count_up(table.columns[name], form, table.rows)
     ]
     training = splits == "train"

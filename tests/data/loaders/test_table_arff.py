@@ -24,7 +24,7 @@ def read(tmp_path, text):
     path = tmp_path / "table.arff"
     path.write_text(text)
     found = table_file.find(str(path))
-    return table_file.read(found, Problems(), None, True, ("", "?"))
+    return table_file.read(found, Problems(), missing=("", "?"))
 
 
 def test_names_rows_and_quotes(tmp_path):

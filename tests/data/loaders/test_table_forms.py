@@ -221,3 +221,21 @@ def test_spaces_between_cells(tmp_path):
     # Spaces in other tables are none of these.
     path = write(tmp_path, "a, b, y\n" + "1, 2, 0\n3, 4, 1\n" * 10)
     assert columns(table.load(path, Problems(), targets=("y",))) == ["a", "b"]
+
+
+def test_semicolons_with_commas_in_numbers(tmp_path):
+    text = "".join(f"{i},5;{i},25;{'ab'[i % 2]}\n" for i in range(30))
+    path = write(tmp_path, text)
+    options = {"targets": ("column_2",), "header": False}
+    found = table.load(path, Problems(), **options)
+    assert found.inputs["column_1"][4] == 4.25
+    # A semicolon at the end of each text is none.
+    text = "".join(f'"{"ab"[i % 2]}","{i}","some, more #36;"\n' for i in range(30))
+    found = table.load(
+        write(tmp_path, text),
+        Problems(),
+        targets=("column_0",),
+        header=False,
+        classes=("column_1",),
+    )
+    assert len(found.encoders["table"].names) > 10
