@@ -175,7 +175,7 @@ def test_export_and_predict_use_the_best_model(finished, tmp_path, capsys):
     tf.io.write_file(str(pictures / "a.png"), png)
     (pictures / "broken.png").write_bytes(b"no picture")
     assert command(*common, "--mode=predict", f"--input={pictures}") is None
-    assert "1 images" in capsys.readouterr().out
+    assert "1 predictions" in capsys.readouterr().out
     lines = (workdir / "predictions" / "predictions.jsonl").read_text().splitlines()
     (prediction,) = map(json.loads, lines)
     assert prediction["file"] == "a.png"
