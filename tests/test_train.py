@@ -380,8 +380,8 @@ def test_the_data_are_shown_before_training(own, capsys, monkeypatch):
         (
             ["--dataset=folder:folder", "--dataset_options=spilt=0.5"],
             "error: Unknown option of this data set. Did you mean 'split'? "
-            "Received: 'spilt'; ['split', 'label', 'rate', 'seconds', 'encoding', 'ignore', "
-            "'kind.FIELD']",
+            "Received: 'spilt'; ['split', 'label', 'rate', 'seconds', 'encoding', "
+            "'ignore', 'kind.FIELD']",
         ),
         (
             ["--dataset=folder:folder", "--dataset_options=split=0.5"],
