@@ -5,7 +5,8 @@ text, whose labels are not trained on.
 Command: `python train.py --recipe=pretrain_text --dataset=lines:FILE --export=
 --workdir=runs/pretrained`, and then `python train.py --dataset=table:PATH
 --init_from=run:runs/pretrained`. Words are paired by what they are, so the two need not
-have the same vocabulary. What it is worth: docs/transfer.md.
+have the same vocabulary. On 131 labelled utterances of SNIPS it brings the accuracy of
+the intent from 0.847 ± 0.016 to 0.918 ± 0.011 (docs/transfer.md).
 """
 
 import dataclasses
