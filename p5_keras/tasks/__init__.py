@@ -1,6 +1,7 @@
 """The kinds of task."""
 
 from p5_keras.tasks.classification import Classification
+from p5_keras.tasks.conversion import Conversion
 from p5_keras.tasks.dense_regression import DenseRegression
 from p5_keras.tasks.detection import Detection
 from p5_keras.tasks.kept import Kept
@@ -16,6 +17,7 @@ from p5_keras.tasks.vector_head import VectorTask
 __all__ = [
     "Binary",
     "Classification",
+    "Conversion",
     "DenseRegression",
     "Detection",
     "Kept",

@@ -16,6 +16,7 @@ from p5_keras.evaluation import trivial_metrics
 from p5_keras.tasks import (
     Binary,
     Classification,
+    Conversion,
     DenseRegression,
     Detection,
     MultiLabel,
@@ -74,6 +75,15 @@ CASES = {
     ),
     "binary": Case(
         Binary,
+        given=floats([1, 0, 0, NAN]),
+        label=floats([[1], [0], [0], [NAN]]),
+        bad=2.0,
+        message="must be 0, 1 or missing.*2.0 in example 0, label 0",
+        prior={"accuracy": 2 / 3, "auc": 1 / 2},
+    ),
+    "conversion": Case(
+        Conversion,
+        arguments={"click": "click"},
         given=floats([1, 0, 0, NAN]),
         label=floats([[1], [0], [0], [NAN]]),
         bad=2.0,
@@ -195,7 +205,9 @@ def adapted(case, **kwargs):
 
 def build(task, shape=(*SIZE, 3)):
     trunk = p5.trunks.Conv(width=4, depth=1, norm="none", levels=4)
-    return p5.build_model(trunk, [task], shape)
+    read = [Binary(name) for name in task.reads]
+    model = p5.build_model(trunk, [*read, task], shape)
+    return p5.export.submodel(model, [task.name])
 
 
 def metrics(task, label, output, weight):
@@ -257,7 +269,8 @@ def test_head_ends_in_float32_and_bears_the_name(case, bfloat16):
     assert isinstance(head, keras.Model)
     assert list(head.input) == [x.name for x in head.inputs]
     # The trunk does compute in half precision.
-    assert {x.dtype for x in head.inputs} == {"bfloat16"}
+    features = [x for x in head.inputs if x.name not in model.tasks[0].reads]
+    assert {x.dtype for x in features} == {"bfloat16"}
     assert {v.dtype for v in head.trainable_variables} == {"float32"}
     output = model.predict(np.zeros((2, *SIZE, 3)), verbose=0)["answer"]
     assert output.dtype == "float32"
