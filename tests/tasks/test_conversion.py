@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import p5_keras as p5
 from p5_keras import sharing
-from p5_keras.tasks import Binary, Conversion, Regression
+from p5_keras.tasks import Binary, Conversion, MultiLabel, Regression
 from p5_keras.tasks.conversion import AndLogit, ConversionCrossEntropy
 from p5_keras.trunks import Dense
 
@@ -263,7 +263,7 @@ def test_tasks_that_are_added_and_removed():
         ([Conversion("buy", click="click")], r"'click', which must be in .*tasks=\[\]"),
         ([Conversion("buy", click="clik"), Binary("click")], "Did you mean 'click'"),
         (
-            [Conversion("buy", click="kind"), p5.tasks.MultiLabel("kind", num_classes=2)],
+            [Conversion("buy", click="kind"), MultiLabel("kind", num_classes=2)],
             r"`click` must be a task with one logit.*'kind', whose output is \(None, 2",
         ),
         (

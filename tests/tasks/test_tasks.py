@@ -21,6 +21,7 @@ from p5_keras.tasks import (
     Detection,
     MultiLabel,
     Ordinal,
+    Ranking,
     Regression,
     Segmentation,
 )
@@ -54,6 +55,8 @@ class Case:
     prior: dict[str, float]
     arguments: dict[str, Any] = field(default_factory=dict)
     perfect: float = 1.0
+    #: Further fields of the examples.
+    fields: dict[str, Any] = field(default_factory=dict)
 
     def task(self, **kwargs):
         return self.make("answer", **self.arguments, **kwargs)
@@ -100,6 +103,20 @@ CASES = {
         # The median class.
         prior={"mae": 2 / 3, "accuracy": 2 / 3},
         perfect=0.0,
+    ),
+    "ranking": Case(
+        Ranking,
+        arguments={"group": "user"},
+        fields={"user": np.array([7, 7, 7, 7])},
+        given=floats([1, 0, 2, NAN]),
+        label=floats([[1, 0, 7], [0, 0, 7], [2, 0, 7], [NAN, 0, 7]]),
+        bad=[np.inf, 0.0, 7.0],
+        message="must be finite relevances.*inf.*in example 0",
+        # All tie: the mean over all orders of gains 2, 1, 0.
+        prior={
+            "ndcg": np.mean(1 / np.log2([2, 3, 4])) * 3 / (2 + 1 / np.log2(3)),
+            "auc": 1 / 2,
+        },
     ),
     "multi-label": Case(
         MultiLabel,
@@ -166,7 +183,7 @@ every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 def test_every_kind_has_its_case():
     # Tagging reads sequences, others need no label; they have tests of their own.
-    others = {"MapTask", "VectorTask", "Tagging", "Unlabelled", "Kept"}
+    others = {"MapTask", "VectorTask", "Tagging", "Unlabelled", "Kept", "Clustering"}
     kinds = set(p5.tasks.__all__) - others
     assert {case.make.__name__ for case in CASES.values()} == kinds
 
@@ -187,7 +204,8 @@ def test_label_of_another_shape(task, label, words):
 
 
 def example(case, **fields):
-    return {"image": np.zeros((4, *SIZE, 3)), "answer": case.given, **fields}
+    image = np.zeros((4, *SIZE, 3))
+    return {"image": image, "answer": case.given, **case.fields, **fields}
 
 
 def read(task, examples):
