@@ -199,3 +199,28 @@ def test_two_replicas_train_as_one_device(two_replicas):
     for a, b in zip(found[0][0], found[1][0], strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_it_compiles_with_xla_beside_conversions_and_rankings():
+    tasks = [
+        task(),
+        p5.tasks.Binary("click"),
+        p5.tasks.Conversion("buy", click="click"),
+        p5.tasks.Ranking("pair", group="user"),
+        p5.tasks.Ranking("list", group="user", order="list"),
+    ]
+    x, kind = blobs(24)
+    fields = {"input": x, "user": kind, "pair": kind, "list": kind}
+    fields |= {"click": kind > 0, "buy": kind > 1}
+    fields = {name: tf.constant(value) for name, value in fields.items()}
+    y = {t.name: t.target(fields)[0] for t in tasks}
+    found = []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(0)
+        model = p5.build_model(p5.trunks.Dense([8]), tasks, (3,))
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=compiled)
+        logs = model.fit(x, y, batch_size=12, shuffle=False, verbose=0).history
+        found.append({n: v for n, v in logs.items() if n.endswith("loss")})
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-4, err_msg=name)
