@@ -41,7 +41,10 @@ def trained(recipe, config, seed: int) -> p5.MultiTaskModel:
         validation_data=p5.data.evaluation(val, tasks, 2000),
         callbacks=[
             keras.callbacks.EarlyStopping(
-                "val_buy_loss", patience=config.epochs, restore_best_weights=True
+                "val_buy_loss",
+                mode="min",
+                patience=config.epochs,
+                restore_best_weights=True,
             )
         ],
         verbose=0,

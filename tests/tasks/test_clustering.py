@@ -1,6 +1,8 @@
 """Clustering: balanced assignments, by hand and in training."""
 
+import importlib.util
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -224,3 +226,14 @@ def test_it_compiles_with_xla_beside_conversions_and_rankings():
         found.append({n: v for n, v in logs.items() if n.endswith("loss")})
     for name, value in found[0].items():
         np.testing.assert_allclose(found[1][name], value, rtol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_digits_fall_into_clusters_beside_simclr():
+    """Nearly as k-means has it, and far from chance; docs/inputs.md has the numbers."""
+    file = pathlib.Path(__file__).parents[2] / "benchmarks" / "cluster_digits.py"
+    spec = importlib.util.spec_from_file_location("cluster_digits", file)
+    digits = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(digits)
+    nmi, ari = digits.clustering(seed=2, steps=300, simclr=True)
+    assert nmi > 0.6 and ari > 0.45
