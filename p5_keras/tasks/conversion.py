@@ -17,10 +17,10 @@ class Conversion(Binary):
     """Whether what was shown is clicked and then bought, by way of the click.
 
     p(click and buy) = p(click) p(buy | click), and the product is what is trained on,
-    over all examples. So the head gives p(buy | click) for examples that nobody
-    clicked too, without having been trained on the clicked ones alone, which are
-    others than those it is asked about. p(click) is of the `Binary` task that it
-    reads, which both losses train.
+    over all examples: p(buy | click) is never trained on the clicked ones alone, which
+    are others than those it is asked about. p(click) is of the `Binary` task that it
+    reads, whose head both losses train. An example that is hardly ever clicked still
+    says little of p(buy | click): docs/inputs.md has what was measured.
 
     Label: 0, 1 or missing, `(batch,)`; 0, and not missing, where there was no click.
     Raw output: logits of the product and of p(buy | click), `(batch, 2)`. Decoded:
