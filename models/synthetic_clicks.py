@@ -7,9 +7,10 @@ and of what is clicked 17 to 29 % bought, as the problem may be; of all that is 
 14 to 16 % would be, if it were clicked.
 Command: `python train.py --recipe=synthetic_clicks`, and with `--set learn=clicked`
 purchases learned of the clicked examples alone, on the same trunk.
-On the test split, mean ± standard deviation over ten problems, `benchmarks/conversion.py`:
-area under the ROC curve of p(click and buy) 0.883 ± 0.022, learned of the clicked
-0.876 ± 0.021; p(buy | click) is as far from the truth either way. See docs/inputs.md.
+On the test split, mean ± standard deviation over ten problems, by
+`benchmarks/conversion.py`: area under the ROC curve of p(click and buy) 0.883 ± 0.022,
+learned of the clicked 0.876 ± 0.021; p(buy | click) is as far from the truth either
+way. See docs/inputs.md.
 """
 
 import dataclasses
