@@ -124,9 +124,9 @@ def test_who_shares_what():
     [
         sharing.Hard(),
         sharing.Cascade(reads={"size": ("buy",)}),
-        sharing.MMoE(experts=2),
+        pytest.param(sharing.MMoE(experts=2), marks=pytest.mark.slow),
         sharing.CGC(),
-        sharing.CrossStitch(),
+        pytest.param(sharing.CrossStitch(), marks=pytest.mark.slow),
     ],
     ids=lambda kind: type(kind).__name__,
 )
@@ -168,7 +168,13 @@ def test_weights_of_one_are_the_plain_sum(source):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["NashMTL", "GradDrop", "UncertaintyWeighting"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GradDrop", *(pytest.param(n, marks=SLOW) for n in ("NashMTL", "FAMO"))],
+)
 def test_weightings_train(name):
     model, weighting = build(), getattr(p5.weighting, name)()
     model.compile("adam", weighting=weighting, run_eagerly=True)
@@ -202,6 +208,7 @@ def test_a_task_that_stops_leaves_what_the_other_needs():
         assert np.array_equal(before, head.get_weights()[0]) != moves
 
 
+@SLOW
 def test_two_replicas_train_as_one_device(two_replicas):
     found = []
     for strategy in (tf.distribute.get_strategy(), two_replicas):
@@ -220,7 +227,7 @@ def test_two_replicas_train_as_one_device(two_replicas):
         np.testing.assert_allclose(found[1][1][key], value, rtol=1e-4, err_msg=key)
 
 
-@pytest.mark.parametrize("names", [["buy", "click"], ["buy"]])
+@pytest.mark.parametrize("names", [pytest.param(["buy", "click"], marks=SLOW), ["buy"]])
 def test_export(names, tmp_path):
     """With the task that is read, and without it."""
     model = build()
@@ -296,18 +303,16 @@ def test_without_the_click_it_is_a_binary_task(tmp_path, capsys):
         "def data(config, tasks, split): ...\n"
         "def model(config, tasks): return p5.recipe.build(config, tasks, (5,))\n"
     )
-    flags = dict.fromkeys(
-        ("dataset", "dataset_options", "on_bad_example", "input", "seed")
-    )
-    flags |= {"mode": "train", "recipe": str(recipe), "workdir": str(tmp_path / "run")}
-    flags |= {"smoke": False, "set": [], "tasks": ["buy"]}
-    plan = p5.plan.decide(flags)
-    (task,) = plan.tasks()
+    recipe = p5.recipe.load(str(recipe))
+
+    def plan(chosen):
+        return p5.plan.Plan(recipe, recipe.Config(), None, {"tasks": chosen})
+
+    (task,) = plan(["buy"]).tasks()
     assert "buy: binary classification, for it lacks click" in capsys.readouterr().out
     assert type(task) is Binary and (task.label, task.gamma) == ("sold", 1.0)
     assert task.better == Conversion.better  # so they can be compared
-    assert plan.model([task]).task_names == ["buy"]
-    assert [type(t) for t in p5.plan.decide(flags | {"tasks": None}).tasks()] == [
-        Binary,
-        Conversion,
-    ]
+    assert plan(["buy"]).model([task]).task_names == ["buy"]
+    for chosen in (None, ["click", "buy"]):
+        assert [type(t) for t in plan(chosen).tasks()] == [Binary, Conversion]
+    assert not capsys.readouterr().out

@@ -161,7 +161,9 @@ def test_wrong_groups_are_named():
 # In training.
 
 
-@pytest.mark.parametrize("order", ["pair", "list"])
+@pytest.mark.parametrize(
+    "order", ["pair", pytest.param("list", marks=pytest.mark.slow)]
+)
 def test_it_learns_what_differs_within_groups(order):
     """Between groups relevances differ by more, which says nothing of an order."""
     rng = np.random.default_rng(0)
