@@ -5,7 +5,6 @@ from p5_keras.data.changes import COLOR, GEOMETRY
 from p5_keras.data.fetch import fetch
 from p5_keras.data.folds import fold
 from p5_keras.data.from_records import from_records
-from p5_keras.data.grouped import grouped
 from p5_keras.data.labels import adapt, check, collect
 from p5_keras.data.mixture import Mixture, mix
 from p5_keras.data.mixup import CutMix, MixUp
@@ -46,7 +45,6 @@ __all__ = [
     "fold",
     "from_records",
     "from_tfds",
-    "grouped",
     "inspect",
     "load",
     "mix",

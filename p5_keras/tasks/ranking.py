@@ -24,7 +24,7 @@ class Ranking(VectorTask):
 
     Only examples that meet, in one batch of one replica, are compared in training.
     Where groups are small beside the data, hardly any do in a random order, and most
-    batches teach nothing: put groups together by `p5.data.grouped`. A group that is
+    batches teach nothing: give the source its `groups`, and `together`. A group that is
     parted between batches or replicas loses its pairs across, so two replicas train
     as one device does only where none is. Metrics compare all of a group.
 

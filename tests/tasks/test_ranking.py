@@ -1,5 +1,6 @@
 """Ranking: losses, metrics and the order of examples, by hand."""
 
+import dataclasses
 import itertools
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import p5_keras as p5
+from p5_keras.data.grouped import group_order
 from p5_keras.losses import ListLoss, PairLoss
 from p5_keras.metrics.ranking import GroupOrder
 from p5_keras.tasks import Ranking
@@ -207,19 +209,18 @@ def test_two_replicas_train_as_one_device_where_no_group_is_parted(two_replicas)
 # Groups that come together.
 
 
-def source(size):
-    return p5.data.Source(size, lambda i, e: {"input": i, "epoch": e})
-
-
-def epochs(grouped, count):
-    position = tf.range(count * grouped.size, dtype=tf.int64)
-    batch = grouped.read(position % grouped.size, position // grouped.size)
-    return batch["input"].numpy().reshape(count, -1)
+def epochs(groups, count, seed=0):
+    size = len(groups)
+    source = p5.data.Source(size, lambda i, e: {}, groups=groups, together=True)
+    position = tf.range(count * size, dtype=tf.int64)
+    seed = tf.constant(seed, tf.int64)
+    found = group_order(source)(position % size, position // size, seed)
+    return found.numpy().reshape(count, size)
 
 
 def test_groups_come_together_in_another_order_each_epoch():
     groups = np.array(["b", "a", "c", "a", "b", "a", "d", "c", "a", "e"])
-    found = epochs(p5.data.grouped(source(10), groups), 5)
+    found = epochs(groups, 5)
     orders = set()
     for one in found:
         assert sorted(one) == list(range(10))
@@ -228,13 +229,11 @@ def test_groups_come_together_in_another_order_each_epoch():
         assert all(rows == sorted(rows) for _, rows in blocks)
         orders.add("".join(g for g, _ in blocks))
     assert len(orders) > 1
-    again = epochs(p5.data.grouped(source(10), groups), 5)
-    np.testing.assert_array_equal(again, found)
-    other = epochs(p5.data.grouped(source(10), groups, seed=1), 5)
-    assert (other != found).any()
+    np.testing.assert_array_equal(epochs(groups, 5), found)
+    assert (epochs(groups, 5, seed=1) != found).any()
 
 
-def test_batches_of_grouped_examples_have_more_pairs():
+def test_batches_whose_groups_come_together_have_more_pairs():
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 100, 400)
     stars = rng.integers(0, 5, 400).astype("float32")
@@ -243,19 +242,26 @@ def test_batches_of_grouped_examples_have_more_pairs():
     whole = p5.data.Source(
         400, lambda i, e: {n: tf.gather(c, i) for n, c in columns.items()}
     )
+    together = dataclasses.replace(whole, groups=groups, together=True)
 
-    def pairs(source):
-        batches = p5.data.training(source, [TASK], 40).take(10)
+    def pairs(source, steps=10):
+        batches = p5.data.training(source, [TASK], 40).take(steps)
         loss, score = PairLoss(), tf.zeros((40, 1))
         found = [loss.terms(y["stars"], score, w["stars"])[1] for _, y, w in batches]
         return float(sum(found))
 
-    same = groups[:, None] == groups[None]
-    every = (same & (stars[:, None] > stars[None])).sum()
+    every = (np.equal.outer(groups, groups) & np.greater.outer(stars, stars)).sum()
     assert pairs(whole) < 0.2 * every
-    assert 0.8 * every < pairs(p5.data.grouped(whole, groups)) <= every
+    assert 0.8 * every < pairs(together) <= every
+    # So are the parts of folds, which keep groups whole.
+    rest, own = p5.data.fold(together, 0, 4)
+    assert not {*rest.groups} & {*own.groups}
+    assert rest.size + own.size == 400
+    _, labels, _ = next(iter(p5.data.training(rest, [TASK], rest.size)))
+    assert {*labels["stars"][:, 2].numpy().astype(int)} == {*rest.groups}
 
 
 def test_groups_must_be_as_many_as_examples():
-    with pytest.raises(ValueError, match=r"one group an example.*\(3,\) for 4"):
-        p5.data.grouped(source(4), [1, 2, 3])
+    source = p5.data.Source(4, lambda i, e: {}, together=True)
+    with pytest.raises(ValueError, match=r"one group an example.*\(0,\) for 4"):
+        p5.data.training(source, [TASK], 2)
