@@ -38,7 +38,7 @@ def add_task(model: MultiTaskModel, task: Task) -> MultiTaskModel:
     taken = TaskGraph(dict(grown.output)).layer_names()
     taken += [x.name for x in grown.inputs]
     check_names([*grown.task_names, task.name], taken)
-    output = attach(task, features(grown), grown.input)
+    output = attach(task, features(grown), grown.input, grown.output)
     outputs = {**grown.output, task.name: output}
     return _model(grown, outputs, [*grown.tasks, task])
 
@@ -63,12 +63,17 @@ def replace_head(model: MultiTaskModel, task: Task) -> MultiTaskModel:
         task: The task with the name of an old one.
 
     Raises:
-        ValueError: There is no such task.
+        ValueError: There is no such task, or another reads its output.
     """
     _check(model, [task.name])
+    if readers := [old.name for old in model.tasks if task.name in old.reads]:
+        raise ValueError(
+            "No other task may read the head that is replaced: remove it before, and "
+            f"add it again. Received: {task.name!r}, which is read by {readers}"
+        )
     grown = copy(model)
     outputs = dict(grown.output)
-    outputs[task.name] = attach(task, features(grown), grown.input)
+    outputs[task.name] = attach(task, features(grown), grown.input, outputs)
     tasks = [task if old.name == task.name else old for old in grown.tasks]
     return _model(grown, outputs, tasks)
 
@@ -135,7 +140,7 @@ def learner(
                 loss_weight=weight,
             )
             pair = {"new": grown.output[name], "old": StopGradient()(said[name])}
-            outputs[task.name] = attach(task, pair, grown.input)
+            outputs[task.name] = attach(task, pair, grown.input, {})
             chosen.append(task)
     return _model(grown, outputs, chosen)
 

@@ -69,7 +69,13 @@ class Plan:
         for name in chosen or ():
             if name not in tasks:
                 raise ValueError(unknown("task", name, tasks))
-        return [t for t in tasks.values() if chosen is None or t.name in chosen]
+        kept = [t for t in tasks.values() if chosen is None or t.name in chosen]
+        left_out = {*tasks} - {task.name for task in kept}
+        for i, task in enumerate(kept):
+            if gone := sorted(left_out & {*task.reads}):
+                kept[i] = task.apart()
+                print(f"{task.name}: {kept[i].kind}, for it lacks {', '.join(gone)}")
+        return kept
 
     def sources(self, tasks: list[Task]) -> list[Source]:
         """Returns the sources of training, validation and test.

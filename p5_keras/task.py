@@ -57,6 +57,8 @@ class Task:
     void: int = 255
     #: What `changes_under` is if left out.
     changing: ClassVar[tuple[str, ...]] = ()
+    #: Names of other tasks, whose raw outputs the head reads beside the features.
+    reads: tuple[str, ...] = ()
     #: Changes that no label of the kind can follow, and why.
     refuses: ClassVar[dict[str, str]] = dict.fromkeys(
         ("mixup", "cutmix"), "two examples in one have no label of its kind"
@@ -183,6 +185,10 @@ class Task:
         axes = tuple(range(1, len(new.shape)))
         return ops.mean(ops.square(new - old), axis=axes)
 
+    def apart(self) -> "Task":
+        """Returns what stands for the task in a model without the tasks it `reads`."""
+        return self
+
     def views(self, inputs: Tensor) -> dict[str, Tensor] | None:
         """Changes the input for the task to read, in the model: other pictures, say.
 
@@ -224,7 +230,8 @@ class Task:
         """Builds the head as a model named like the task.
 
         Args:
-            features: All features of the trunk, by name.
+            features: All features of the trunk by name, and the raw outputs of the
+                tasks that it `reads`.
             input_shape: Shape of one model input.
 
         Returns:
@@ -233,7 +240,11 @@ class Task:
         Raises:
             ValueError: The trunk lacks a feature that the head reads.
         """
-        names = self.features or self.default_features(list(features), input_shape)
+        own = [name for name in features if name not in self.reads]
+        names = [
+            *(self.features or self.default_features(own, input_shape)),
+            *self.reads,
+        ]
         for name in names:
             if name not in features:
                 raise ValueError(

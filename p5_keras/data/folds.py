@@ -83,4 +83,5 @@ def _some(source: S, chosen: np.ndarray) -> S:
     def read(indices: tf.Tensor, epochs: tf.Tensor) -> Example:
         return source.read(tf.gather(numbers, indices), epochs)
 
-    return replace(source, size=int(chosen.sum()), read=read, groups=None)
+    groups = None if source.groups is None else source.groups[: source.size][chosen]
+    return replace(source, size=int(chosen.sum()), read=read, groups=groups)

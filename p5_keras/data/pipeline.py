@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.data.grouped import group_order
 from p5_keras.data.mixture import Mixture
 from p5_keras.data.source import Batch, Example, Source, shuffled
 from p5_keras.task import Task
@@ -48,15 +49,19 @@ def training(
         dict each of labels and weights by task.
 
     Raises:
-        ValueError: The workers cannot have equal shares.
+        ValueError: The workers cannot have equal shares, or groups that are to come
+            together are not known.
     """
     place = _share(batch_size, shard)
+    grouped = group_order(source) if source.together else None
     seed64 = tf.constant(seed, tf.int64)
 
     def read(step: tf.Tensor) -> tuple[Example, tf.Tensor]:
         position = place(step)
         epoch, index = position // source.size, position % source.size
-        if not source.ordered:
+        if grouped is not None:
+            index = grouped(index, epoch, seed64)
+        elif not source.ordered:
             index = shuffled(index, source.size, seed, epoch)
         seeds = tf.stack([tf.fill(position.shape, seed64), position], axis=1)
         return source.read(index, epoch), seeds

@@ -44,6 +44,8 @@ class Source:
         ordered: Whether an epoch of training keeps the order of the numbers.
         encoders: What makes the model's inputs of an "input" by column, by name.
         groups: `(size,)`, the group of each example; folds keep groups whole.
+        together: Whether the examples of a group come in a row in an epoch of training,
+            so that they meet in a batch; not where the source is part of a mixture.
     """
 
     size: int
@@ -55,6 +57,7 @@ class Source:
     ordered: bool = False
     encoders: Mapping[str, Input] | None = None
     groups: np.ndarray | None = None
+    together: bool = False
 
     def __post_init__(self) -> None:
         """Checks that there is an example.

@@ -1,13 +1,15 @@
 """A sharing: what lies between a trunk and the heads of the tasks."""
 
 import dataclasses
-from collections.abc import Sequence
+import graphlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import layers
 
+from p5_keras.naming import did_you_mean
 from p5_keras.task import Features, Task, Tensor
 from p5_keras.trunk import Trunk, shape_of
 
@@ -48,19 +50,70 @@ class Sharing:
     ) -> dict[str, Tensor]:
         """Builds everything from the input to the raw output of each task."""
         features = self.features(trunk, tasks, inputs)
-        return {t.name: attach(t, features[t.name], inputs) for t in tasks}
+        built: dict[str, Tensor] = {}
+        for task in ordered(tasks, {}):
+            built[task.name] = attach(task, features[task.name], inputs, built)
+        return {task.name: built[task.name] for task in tasks}
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
 
-def attach(task: Task, features: Features, inputs: Tensor) -> Tensor:
+def ordered(
+    tasks: Sequence[Task], reads: Mapping[str, Sequence[str]]
+) -> Sequence[Task]:
+    """Returns the tasks in an order in which each stands behind what it reads.
+
+    Args:
+        tasks: The tasks.
+        reads: Names of tasks that a task reads beside those of its own `reads`.
+
+    Raises:
+        ValueError: They read each other in a circle.
+    """
+    named = {task.name: task for task in tasks}
+    graph = {name: (*task.reads, *reads.get(name, ())) for name, task in named.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        raise ValueError(
+            "Tasks that read each other must not go round in a circle. "
+            f"Received: {' reads '.join(error.args[1][::-1])}"
+        ) from error
+    return [named[name] for name in order if name in named]
+
+
+def attach(
+    task: Task, features: Features, inputs: Tensor, outputs: Mapping[str, Tensor]
+) -> Tensor:
     """Builds a task's head on features and returns its raw output.
 
     A task that makes other pictures of the input gets their features: the same layers
     are applied once more.
+
+    Args:
+        task: The task.
+        features: The features that its head may read.
+        inputs: The Keras tensor of the model's input, or a dict of several.
+        outputs: Raw outputs of the tasks whose heads are built, by name.
+
+    Raises:
+        ValueError: A task that it reads is not there, or has the name of a feature.
     """
+    for name in task.reads:
+        if name not in outputs:
+            raise ValueError(
+                f"Task {task.name!r} reads the output of task {name!r}, which must be "
+                f"in the model too.{did_you_mean(name, outputs)} "
+                f"Received: tasks={list(outputs)} beside it"
+            )
+        if name in features:
+            raise ValueError(
+                f"A task that another reads must not be named as a feature is. "
+                f"Received: {name!r}; features={list(features)}"
+            )
+    features = {**features, **{name: outputs[name] for name in task.reads}}
     if (views := task.views(inputs)) is not None:
         views = dict(views)
         again = keras.Function(inputs, features)

@@ -1,6 +1,5 @@
 """Serial tasks: what one task found is read by the next."""
 
-import graphlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from keras import layers
 
 from p5_keras.naming import did_you_mean
-from p5_keras.sharing.base import Sharing, attach
+from p5_keras.sharing.base import Sharing, attach, ordered
 from p5_keras.sharing.decoded import Decoded
 from p5_keras.sharing.maps import fit
 from p5_keras.sharing.stop_gradient import StopGradient
@@ -57,12 +56,12 @@ class Cascade(Sharing):
         features = trunk(inputs)
         passed: dict[str, Features] = {}
         outputs: dict[str, Tensor] = {}
-        for name in graphlib.TopologicalSorter(reads).static_order():
-            task, own = named[name], features
+        for task in ordered(tasks, reads):
+            name, own = task.name, features
             sources = [passed[source] for source in reads[name]]
             if sources or self.passes == "features":
                 own = {f: self._join(f, x, sources) for f, x in features.items()}
-            outputs[name] = attach(task, own, inputs)
+            outputs[name] = attach(task, own, inputs, outputs)
             if self.passes != "features":
                 own = dict.fromkeys(features, self._found(task, outputs[name], reads))
             if self.stop:
@@ -80,15 +79,7 @@ class Cascade(Sharing):
                     f"`reads` must name tasks.{did_you_mean(name, names)} "
                     f"Received: {name!r}; tasks: {names}"
                 )
-        reads = {name: tuple(self.reads.get(name, ())) for name in names}
-        try:
-            graphlib.TopologicalSorter(reads).prepare()
-        except graphlib.CycleError as error:
-            raise ValueError(
-                "`reads` must not go round in a circle. "
-                f"Received: {' reads '.join(error.args[1][::-1])}"
-            ) from error
-        return reads
+        return {name: tuple(self.reads.get(name, ())) for name in names}
 
     def _join(self, name: str, x: Tensor, sources: list[Features]) -> Tensor:
         if sources:

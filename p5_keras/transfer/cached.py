@@ -125,6 +125,5 @@ def _computed(source: Source, features: Any, batch_size: int) -> Source:
         example["input"] = features(x)
         parts.append(tf.nest.map_structure(lambda part: part.numpy(), example))
     columns = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
-    return dataclasses.replace(
-        Source(source.size, reader(columns)), ordered=source.ordered
-    )
+    kept = {n: getattr(source, n) for n in ("ordered", "groups", "together")}
+    return dataclasses.replace(Source(source.size, reader(columns)), **kept)

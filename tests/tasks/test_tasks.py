@@ -16,10 +16,12 @@ from p5_keras.evaluation import trivial_metrics
 from p5_keras.tasks import (
     Binary,
     Classification,
+    Conversion,
     DenseRegression,
     Detection,
     MultiLabel,
     Ordinal,
+    Ranking,
     Regression,
     Segmentation,
 )
@@ -53,6 +55,8 @@ class Case:
     prior: dict[str, float]
     arguments: dict[str, Any] = field(default_factory=dict)
     perfect: float = 1.0
+    #: Further fields of the examples.
+    fields: dict[str, Any] = field(default_factory=dict)
 
     def task(self, **kwargs):
         return self.make("answer", **self.arguments, **kwargs)
@@ -80,6 +84,15 @@ CASES = {
         message="must be 0, 1 or missing.*2.0 in example 0, label 0",
         prior={"accuracy": 2 / 3, "auc": 1 / 2},
     ),
+    "conversion": Case(
+        Conversion,
+        arguments={"click": "click"},
+        given=floats([1, 0, 0, NAN]),
+        label=floats([[1], [0], [0], [NAN]]),
+        bad=2.0,
+        message="must be 0, 1 or missing.*2.0 in example 0, label 0",
+        prior={"accuracy": 2 / 3, "auc": 1 / 2},
+    ),
     "ordinal": Case(
         Ordinal,
         arguments={"num_classes": 3},
@@ -90,6 +103,20 @@ CASES = {
         # The median class.
         prior={"mae": 2 / 3, "accuracy": 2 / 3},
         perfect=0.0,
+    ),
+    "ranking": Case(
+        Ranking,
+        arguments={"group": "user"},
+        fields={"user": np.array([7, 7, 7, 7])},
+        given=floats([1, 0, 2, NAN]),
+        label=floats([[1, 0, 7], [0, 0, 7], [2, 0, 7], [NAN, 0, 7]]),
+        bad=[np.inf, 0.0, 7.0],
+        message="must be finite relevances.*inf.*in example 0",
+        # All tie: the mean over all orders of gains 2, 1, 0.
+        prior={
+            "ndcg": np.mean(1 / np.log2([2, 3, 4])) * 3 / (2 + 1 / np.log2(3)),
+            "auc": 1 / 2,
+        },
     ),
     "multi-label": Case(
         MultiLabel,
@@ -156,7 +183,7 @@ every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 def test_every_kind_has_its_case():
     # Tagging reads sequences, others need no label; they have tests of their own.
-    others = {"MapTask", "VectorTask", "Tagging", "Unlabelled", "Kept"}
+    others = {"MapTask", "VectorTask", "Tagging", "Unlabelled", "Kept", "Clustering"}
     kinds = set(p5.tasks.__all__) - others
     assert {case.make.__name__ for case in CASES.values()} == kinds
 
@@ -177,7 +204,8 @@ def test_label_of_another_shape(task, label, words):
 
 
 def example(case, **fields):
-    return {"image": np.zeros((4, *SIZE, 3)), "answer": case.given, **fields}
+    image = np.zeros((4, *SIZE, 3))
+    return {"image": image, "answer": case.given, **case.fields, **fields}
 
 
 def read(task, examples):
@@ -195,7 +223,9 @@ def adapted(case, **kwargs):
 
 def build(task, shape=(*SIZE, 3)):
     trunk = p5.trunks.Conv(width=4, depth=1, norm="none", levels=4)
-    return p5.build_model(trunk, [task], shape)
+    read = [Binary(name) for name in task.reads]
+    model = p5.build_model(trunk, [*read, task], shape)
+    return p5.export.submodel(model, [task.name])
 
 
 def metrics(task, label, output, weight):
@@ -257,7 +287,8 @@ def test_head_ends_in_float32_and_bears_the_name(case, bfloat16):
     assert isinstance(head, keras.Model)
     assert list(head.input) == [x.name for x in head.inputs]
     # The trunk does compute in half precision.
-    assert {x.dtype for x in head.inputs} == {"bfloat16"}
+    features = [x for x in head.inputs if x.name not in model.tasks[0].reads]
+    assert {x.dtype for x in features} == {"bfloat16"}
     assert {v.dtype for v in head.trainable_variables} == {"float32"}
     output = model.predict(np.zeros((2, *SIZE, 3)), verbose=0)["answer"]
     assert output.dtype == "float32"
@@ -322,7 +353,8 @@ def test_config_round_trip(case):
     output = task.prior(label, weight)[None]
     for name, value in task.decode(output).items():
         np.testing.assert_array_equal(value, copy.decode(output)[name])
-    one, two = (t.default_loss()(label[:1], output + 0.5) for t in (task, copy))
+    output = np.repeat(output, 3, axis=0) + 0.5
+    one, two = (t.default_loss()(label[:3], output) for t in (task, copy))
     assert float(one) == float(two) > 0
 
 
