@@ -9,8 +9,9 @@ Command: `python train.py --recipe=restaurants`, with `--data_dir=FOLDER` for a 
 copy of rating_final.csv, userprofile.csv and geoplaces2.csv.
 On the test split of 116 ratings, mean ± standard deviation over seeds 0 to 2, mean
 distance from the true rating: overall 0.405 ± 0.026 (median rating: 0.647), food 0.512
-± 0.072 (0.724), service 0.445 ± 0.053 (0.672). Three models, one a rating (`--mode=compare
---trials=0`): 0.425 ± 0.026, 0.537 ± 0.080 and 0.468 ± 0.022; no difference is shown.
+± 0.072 (0.724), service 0.445 ± 0.053 (0.672). Three models, one a rating
+(`--mode=compare --trials=0`): 0.425 ± 0.026, 0.537 ± 0.080 and 0.468 ± 0.022; no
+difference is shown.
 """
 
 import csv
