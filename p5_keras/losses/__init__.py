@@ -4,13 +4,16 @@ from p5_keras.losses.base import MeanLoss, Wrapped, get, replica_sum, safe_divid
 from p5_keras.losses.cross_entropy import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from p5_keras.losses.dice import Dice
 from p5_keras.losses.regression import LogError, ScaledRegression, SILog
+from p5_keras.losses.sequences import CTC, SequenceCrossEntropy
 
 __all__ = [
+    "CTC",
     "Dice",
     "LogError",
     "MeanLoss",
     "SILog",
     "ScaledRegression",
+    "SequenceCrossEntropy",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "Wrapped",
