@@ -218,13 +218,11 @@ def text_column(
     place = {name: i for i, name in enumerate(names)}
     column = np.full((len(texts), length or max(map(len, texts))), -1, "int64")
     for i, text in enumerate(texts):
-        strange = [symbol for symbol in text if symbol not in place]
+        strange = next((f"with {x!r}" for x in text if x not in place), "")
         if strange or len(text) > column.shape[1]:
             raise ValueError(
-                f"Texts must have at most {column.shape[1]} symbols (`length`) of the "
-                f"`alphabet`. Received: {text!r}, with {len(text)}"
-                + f" and {strange[0]!r}"
-                * bool(strange)
+                f"Texts must be of the `alphabet`, and of at most {column.shape[1]} "
+                f"symbols. Received: {text!r}, {strange or f'of {len(text)}'}"
             )
         column[i, : len(text)] = [place[symbol] for symbol in text]
     return names, column
