@@ -189,7 +189,7 @@ def test_sequences(two_replicas):
     logs = assert_equal_runs(
         two_replicas, build, lambda: keras.optimizers.SGD(0.05, 0.9), data
     )
-    assert 0 < logs["said_error_rate"] and 0 < logs["answer_error_rate"]
+    assert logs["said_error_rate"] > 0 and logs["answer_error_rate"] > 0
 
 
 @pytest.mark.parametrize("clip", ["clipnorm", "clipvalue", "global_clipnorm"])
