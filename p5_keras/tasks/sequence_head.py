@@ -76,8 +76,10 @@ class SequenceTask(Task):
         return Edits()
 
     def truth(self, label: Tensor) -> dict[str, Tensor]:
-        """Returns the label with probability 1."""
+        """Returns the label, as wide as the output, with probability 1."""
         label = ops.cast(label, "int32")
+        more = max((self.steps or 0) - label.shape[1], 0)
+        label = ops.pad(label, ((0, 0), (0, more)), constant_values=-1)
         return {"label": label, "probability": ops.ones_like(label[:, 0], "float32")}
 
     def difference(self, new: Tensor, old: Tensor) -> Tensor:

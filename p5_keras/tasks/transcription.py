@@ -54,7 +54,7 @@ class Transcription(SequenceTask):
         known = label[weight > 0]
         equal = (known[:, 1:] == known[:, :-1]) & (known[:, 1:] >= 0)
         needed = (known >= 0).sum(axis=1) + equal.sum(axis=1)
-        self._longest = max(self._longest, *needed.tolist(), 0)
+        self._longest = max(self._longest, int(needed.max(initial=0)))
         self._check_room()
 
     def _check_room(self) -> None:
