@@ -1,5 +1,7 @@
 """Two replicas train as one device does, on the same global batches."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -186,10 +188,9 @@ def test_sequences(two_replicas):
     x = rng.normal(size=(SIZE, 5, 3)).astype("float32")
     x[::3, 3:] = 0
     data = (x, y, {name: uneven(rng) for name in y})
-    logs = assert_equal_runs(
-        two_replicas, build, lambda: keras.optimizers.SGD(0.05, 0.9), data
-    )
-    assert logs["said_error_rate"] > 0 and logs["answer_error_rate"] > 0
+    optimizer = functools.partial(keras.optimizers.SGD, 0.05, 0.9)
+    logs = assert_equal_runs(two_replicas, build, optimizer, data, whole=False)
+    assert logs["said_loss"][1] < logs["said_loss"][0]
 
 
 @pytest.mark.parametrize("clip", ["clipnorm", "clipvalue", "global_clipnorm"])

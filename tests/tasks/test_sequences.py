@@ -179,7 +179,7 @@ def test_they_learn_side_by_side_and_come_back(tmp_path):
     assert fields["said_label"][:, :3].numpy().tolist() == y["said"].tolist()
 
 
-@pytest.mark.parametrize("name", ["NashMTL", "PCGrad", "UncertaintyWeighting"])
+@pytest.mark.parametrize("name", ["NashMTL", "UncertaintyWeighting"])
 def test_weightings(name):
     model = both()
     model.compile("adam", weighting=getattr(p5.weighting, name)())
