@@ -27,10 +27,10 @@ class CTC(_SequenceLoss):
     """Connectionist temporal classification: the label, at whatever steps.
 
     Labels are ids `(batch, length)`, negative behind the end; outputs logits `(batch,
-    steps, symbols + 1)`, the last of them the blank. The loss of an example is the
-    negative log-likelihood of its label, over all ways to place it; it is large and
-    finite where there is none, since a label needs a step for each symbol and one
-    between two that are equal.
+    steps, symbols + 1)`, the last of them the blank. The loss is the negative
+    log-likelihood of the labels, over all ways to place them, divided by the number of
+    their symbols; it is large and finite where there is no way, since a label needs a
+    step for each symbol and one between two that are equal.
 
     Reference:
         Graves et al., Connectionist Temporal Classification, ICML 2006.
@@ -40,13 +40,14 @@ class CTC(_SequenceLoss):
         super().__init__(name=name)
 
     def elements(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns `(batch,)` losses, each with weight 1."""
+        """Returns `(batch,)` losses a symbol, and how many symbols there are."""
         length = ops.sum(ops.cast(y_true > 0, "int32"), axis=-1)
         steps = ops.full_like(length, y_pred.shape[1])
         losses = ops.ctc_loss(
             ops.maximum(y_true - 1, 0), y_pred, length, steps, y_pred.shape[2] - 1
         )
-        return losses, ops.ones_like(losses)
+        length = ops.cast(length, losses.dtype)
+        return losses / ops.maximum(length, 1), length
 
 
 @keras.saving.register_keras_serializable("p5_keras")

@@ -80,7 +80,7 @@ class Transcription(SequenceTask):
         return BlankPadding(dtype="float32")([x, sequence])
 
     def default_loss(self) -> losses.MeanLoss:
-        """Returns the negative log-likelihood of the label, its mean over examples."""
+        """Returns the negative log-likelihood of the labels, a symbol."""
         return CTC()
 
     def decode(self, output: Tensor) -> dict[str, Tensor]:
