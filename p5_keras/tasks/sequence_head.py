@@ -79,7 +79,7 @@ class SequenceTask(Task):
         """Returns the label, as wide as the output, with probability 1."""
         label = ops.cast(label, "int32")
         more = max((self.steps or 0) - label.shape[1], 0)
-        label = ops.pad(label, ((0, 0), (0, more)), constant_values=-1)
+        label = ops.pad(label, ((0, 0), (0, more)), constant_values=-1)[:, : self.steps]
         return {"label": label, "probability": ops.ones_like(label[:, 0], "float32")}
 
     def difference(self, new: Tensor, old: Tensor) -> Tensor:

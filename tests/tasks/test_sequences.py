@@ -91,6 +91,10 @@ def test_the_best_path_without_blanks_and_repeats():
     assert fields["label"].numpy().tolist() == wanted
     np.testing.assert_allclose(fields["probability"], (0.98 / 1.01) ** 5, rtol=1e-5)
     task = transcription()
+    model_of(task, steps=4)
+    for width in (2, 4, 6):
+        label = np.array([[0, 1, -1, -1, -1, -1]])[:, :width]
+        assert task.truth(label)["label"].numpy().tolist() == [[0, 1, -1, -1]]
     assert task.draw(None, {"label": np.array([2, 0, -1])}) == "ca"
     assert task.draw(None, {"label": np.array([-1])}) == "nothing"
     plain = _plain(task, {"label": np.array([1, 0, -1]), "probability": np.array(0.5)})
