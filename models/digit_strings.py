@@ -36,7 +36,7 @@ class Config(p5.recipe.Config):
 
     trunk: p5.Trunk = p5.trunks.AudioConv(width=16)
     recurrent: int = 48
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
