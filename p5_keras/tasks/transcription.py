@@ -32,6 +32,7 @@ class Transcription(SequenceTask):
         recurrent: Units in each direction of a recurrent layer before the output, for
             a trunk whose steps see little of what stands around them; 0 for none.
         dropout: Rate of dropout before the output layer.
+        steps: Steps of the sequence that it reads; the head sets them.
         **kwargs: Arguments of `Task`.
 
     Reference:
@@ -42,10 +43,16 @@ class Transcription(SequenceTask):
     kind = "transcription"
 
     def __init__(
-        self, name: str, *, recurrent: int = 0, dropout: float = 0.0, **kwargs: Any
+        self,
+        name: str,
+        *,
+        recurrent: int = 0,
+        dropout: float = 0.0,
+        steps: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
-        self.recurrent, self.dropout = recurrent, dropout
+        self.recurrent, self.dropout, self.steps = recurrent, dropout, steps
         self._longest = 0
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
@@ -98,8 +105,8 @@ class Transcription(SequenceTask):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        own = {"recurrent": self.recurrent, "dropout": self.dropout}
-        return {**super().get_config(), **own}
+        own = ("recurrent", "dropout", "steps")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 @keras.saving.register_keras_serializable("p5_keras")

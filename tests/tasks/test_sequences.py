@@ -170,6 +170,8 @@ def test_they_learn_side_by_side_and_come_back(tmp_path):
     again = keras.saving.load_model(tmp_path / "m.keras")
     for task, same in zip(model.tasks, again.tasks, strict=True):
         assert same.get_config() == task.get_config()
+        truth = same.truth(y[task.name])["label"]
+        assert truth.shape == same.decode(again(x)[task.name])["label"].shape
     p5.export.saved_model(model, tmp_path / "export")
     served = tf.saved_model.load(str(tmp_path / "export"))
     inputs = tf.constant(x)
