@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import p5_keras as p5
-from p5_keras.predict import _plain
+from p5_keras.predict import plain
 from p5_keras.tasks.seq2seq import AttentionDecoder
 from p5_keras.tasks.transcription import BlankPadding
 
@@ -97,8 +97,8 @@ def test_the_best_path_without_blanks_and_repeats():
         assert task.truth(label)["label"].numpy().tolist() == [[0, 1, -1, -1]]
     assert task.draw(None, {"label": np.array([2, 0, -1])}) == "ca"
     assert task.draw(None, {"label": np.array([-1])}) == "nothing"
-    plain = _plain(task, {"label": np.array([1, 0, -1]), "probability": np.array(0.5)})
-    assert plain == {"label": [1, 0, -1], "probability": 0.5, "text": "ba"}
+    found = plain(task, {"label": np.array([1, 0, -1]), "probability": np.array(0.5)})
+    assert found == {"label": [1, 0, -1], "probability": 0.5, "text": "ba"}
     words = p5.tasks.Transcription("said", class_names=["yes", "no"])
     assert words.text(np.array([1, 1, 0])) == "no no yes"
 
