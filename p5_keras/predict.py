@@ -17,6 +17,7 @@ from p5_keras.data.image_file import EXTENSIONS, list_images, read_image
 from p5_keras.model import MultiTaskModel
 from p5_keras.report import Fields
 from p5_keras.task import Task
+from p5_keras.tasks import SequenceTask
 
 #: Longest side in pixels of a drawn picture; larger images are shrunk to it.
 MAX_SIDE = 1024
@@ -242,7 +243,9 @@ def plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
     }
     names: list[str] = getattr(task, "class_names", [])
     label = found.get("label")
-    if isinstance(label, list) and task.kind == "tagging":
+    if isinstance(task, SequenceTask):
+        found["text"] = task.text(fields["label"])
+    elif isinstance(label, list) and task.kind == "tagging":
         found["names"] = [names[tag] for tag in label]
     elif isinstance(label, list):
         on = zip(names, label, strict=True)

@@ -230,7 +230,8 @@ def _short(predictions: dict[str, Any]) -> dict[str, Any]:
     """Returns one cell for each task, and one for the probability of its class."""
     row: dict[str, Any] = {}
     for task, found in predictions.items():
-        known = [found[k] for k in ("name", "names", "value", "label") if k in found]
+        keys = ("text", "name", "names", "value", "label")
+        known = [found[k] for k in keys if k in found]
         value = known[0] if known else next(iter(found.values()), "")
         row[task] = "|".join(map(str, value)) if isinstance(value, list) else value
         if isinstance(found.get("probabilities"), list):

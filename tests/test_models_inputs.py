@@ -114,6 +114,7 @@ def write_tox21(root):
 WRITE = {
     "snips": write_snips,
     "spoken_digits": write_spoken_digits,
+    "digit_strings": write_spoken_digits,
     "census": write_census,
     "restaurants": write_restaurants,
     "parkinsons": write_parkinsons,
@@ -124,6 +125,7 @@ WRITE = {
 WANTED = {
     "snips": (["intent", "slots"], 24, 6),
     "spoken_digits": (["digit", "speaker"], 20, 20),
+    "digit_strings": (["transcript", "speaker"], 4000, 600),
     "census": (["income", "marital"], 36, 8),
     "restaurants": (["overall", "food", "service"], 27, 4),
     "parkinsons": (["motor_UPDRS", "total_UPDRS"], 80, 8),
@@ -154,6 +156,27 @@ def test_a_recipe_reads_its_files_and_takes_a_step(name, tmp_path):
         assert p5.data.summary.text(found)
 
 
+def test_strings_are_of_one_speaker_and_one_split(tmp_path):
+    write_spoken_digits(tmp_path)
+    alone = p5.recipe.load("spoken_digits").found(str(tmp_path)).records
+    recipe = p5.recipe.load("digit_strings")
+    records = recipe.found(str(tmp_path)).records
+    counts = (records.columns["transcript"] >= 0).sum(axis=1)
+    assert set(counts) == {2, 3, 4}
+    first = alone.inputs["waveform"][:, :400]
+    for row in (0, 1, 4000, 4999):
+        digit = records.columns["transcript"][row, 0]
+        same = alone.columns["digit"] == digit
+        same &= alone.columns["speaker"] == records.columns["speaker"][row]
+        same &= alone.splits == records.splits[row]
+        sound = records.inputs["waveform"][row]
+        start = np.flatnonzero(sound)[0]
+        assert start < 800  # 0.1 s
+        (own,) = first[same]
+        own = own[np.flatnonzero(own)[0] :]
+        np.testing.assert_array_equal(sound[start : start + 390], own[:390])
+
+
 def test_what_leaks_is_no_input_of_the_heart_attacks(tmp_path):
     write_myocardial(tmp_path)
     recipe = p5.recipe.load("myocardial")
@@ -177,7 +200,7 @@ def test_a_marital_status_that_is_not_there(tmp_path):
         recipe.found(str(tmp_path), "never-maried")
 
 
-FOLDERS = ["census", "restaurants", "snips", "spoken_digits", "tox21"]
+FOLDERS = ["census", "digit_strings", "restaurants", "snips", "spoken_digits", "tox21"]
 
 
 @pytest.mark.parametrize("name", FOLDERS)

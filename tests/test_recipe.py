@@ -196,7 +196,12 @@ def test_a_recipe_without_a_function_says_which(tmp_path):
 
 
 #: Recipes that know their tasks from their data.
-TOLD = {"snips": "snips", "spoken_digits": "fsdd", "tox21": "tox21"}
+TOLD = {
+    "digit_strings": "fsdd",
+    "snips": "snips",
+    "spoken_digits": "fsdd",
+    "tox21": "tox21",
+}
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,5 +1,7 @@
 """Two replicas train as one device does, on the same global batches."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from p5_keras.tasks import (
     MultiLabel,
     Regression,
     Segmentation,
+    Seq2Seq,
+    Transcription,
 )
 
 STEPS, BATCH = 6, 8
@@ -156,6 +160,37 @@ def test_boxes(two_replicas):
         lambda: keras.optimizers.SGD(0.05, 0.9),
         (images(32), {"boxes": label}, {"boxes": uneven(rng)}),
     )
+
+
+class Steps(p5.Trunk):
+    """A sequence of vectors, each step by itself."""
+
+    def stages(self, input_shape):
+        inputs = keras.Input(input_shape)
+        x = layers.Dense(4, activation="tanh")(inputs)
+        return {"sequence": keras.Model(inputs, x)}
+
+
+def test_sequences(two_replicas):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, (SIZE, 3))
+    label[np.arange(3) >= rng.integers(0, 4, SIZE)[:, None]] = -1
+    y = {"said": label, "answer": label[:, ::-1]}
+    y["answer"] = -np.sort(-y["answer"], axis=1)  # -1 behind the end again
+
+    def build():
+        tasks = [
+            Transcription("said", num_classes=3),
+            Seq2Seq("answer", num_classes=3, length=3, units=4),
+        ]
+        return p5.build_model(Steps(), tasks, (5, 3))
+
+    x = rng.normal(size=(SIZE, 5, 3)).astype("float32")
+    x[::3, 3:] = 0
+    data = (x, y, {name: uneven(rng) for name in y})
+    optimizer = functools.partial(keras.optimizers.SGD, 0.05, 0.9)
+    logs = assert_equal_runs(two_replicas, build, optimizer, data, whole=False)
+    assert logs["said_loss"][1] < logs["said_loss"][0]
 
 
 @pytest.mark.parametrize("clip", ["clipnorm", "clipvalue", "global_clipnorm"])

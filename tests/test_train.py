@@ -492,6 +492,7 @@ REAL = {
     "p5_resnet50": "oxford_pets_3breeds",
     "shared_dense": "multi_target_regression",
     "census": "adult",
+    "digit_strings": "fsdd",
     "myocardial": "myocardial",
     "parkinsons": "parkinsons_telemonitoring",
     "restaurants": "restaurant_consumer",

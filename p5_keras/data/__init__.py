@@ -16,6 +16,7 @@ from p5_keras.data.records import (
     Records,
     split_examples,
     tag_column,
+    text_column,
 )
 from p5_keras.data.sound_file import read_sound
 from p5_keras.data.source import Source, builder, from_tfds
@@ -54,6 +55,7 @@ __all__ = [
     "split_examples",
     "steps_per_epoch",
     "tag_column",
+    "text_column",
     "training",
     "user_data",
 ]

@@ -195,6 +195,39 @@ def tag_column(
     return names, column
 
 
+def text_column(
+    texts: Sequence[Sequence[str]],
+    length: int | None = None,
+    alphabet: Sequence[str] | None = None,
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Makes labels of texts, as `Transcription` and `Seq2Seq` take them.
+
+    Args:
+        texts: Strings, whose symbols are characters, or lists of words; empty where the
+            label is missing.
+        length: Most symbols of a text; that of the longest if left out.
+        alphabet: The symbols in order; all that there are, sorted, if left out.
+
+    Returns:
+        The symbols, and `(n, length)` int64 ids, −1 behind the end.
+
+    Raises:
+        ValueError: A text has another symbol or is longer.
+    """
+    names = tuple(alphabet or sorted({symbol for text in texts for symbol in text}))
+    place = {name: i for i, name in enumerate(names)}
+    column = np.full((len(texts), length or max(map(len, texts))), -1, "int64")
+    for i, text in enumerate(texts):
+        strange = next((f"with {x!r}" for x in text if x not in place), "")
+        if strange or len(text) > column.shape[1]:
+            raise ValueError(
+                f"Texts must be of the `alphabet`, and of at most {column.shape[1]} "
+                f"symbols. Received: {text!r}, {strange or f'of {len(text)}'}"
+            )
+        column[i, : len(text)] = [place[symbol] for symbol in text]
+    return names, column
+
+
 def split_examples(
     names: Sequence[str],
     given: Sequence[str] | None = None,

@@ -5,8 +5,10 @@ from p5_keras.losses.cross_entropy import SigmoidCrossEntropy, SoftmaxCrossEntro
 from p5_keras.losses.dice import Dice
 from p5_keras.losses.ranking import ListLoss, PairLoss
 from p5_keras.losses.regression import LogError, ScaledRegression, SILog
+from p5_keras.losses.sequences import CTC, SequenceCrossEntropy
 
 __all__ = [
+    "CTC",
     "Dice",
     "ListLoss",
     "LogError",
@@ -14,6 +16,7 @@ __all__ = [
     "PairLoss",
     "SILog",
     "ScaledRegression",
+    "SequenceCrossEntropy",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "Wrapped",

@@ -12,7 +12,10 @@ from p5_keras.tasks.ordinal import Ordinal
 from p5_keras.tasks.ranking import Ranking
 from p5_keras.tasks.regression import Regression
 from p5_keras.tasks.segmentation import Segmentation
+from p5_keras.tasks.seq2seq import Seq2Seq
+from p5_keras.tasks.sequence_head import SequenceTask
 from p5_keras.tasks.tagging import Tagging
+from p5_keras.tasks.transcription import Transcription
 from p5_keras.tasks.unlabelled import Unlabelled
 from p5_keras.tasks.vector_head import VectorTask
 
@@ -30,7 +33,10 @@ __all__ = [
     "Ranking",
     "Regression",
     "Segmentation",
-    "Unlabelled",
+    "Seq2Seq",
+    "SequenceTask",
     "Tagging",
+    "Transcription",
+    "Unlabelled",
     "VectorTask",
 ]

@@ -11,7 +11,8 @@ from p5_keras import losses
 from p5_keras.metrics import ElementMean
 from p5_keras.metrics.spans import SpanF1
 from p5_keras.task import Features, Task, Tensor
-from p5_keras.tasks.classification import check_classes, read_classes
+from p5_keras.tasks.classification import check_classes
+from p5_keras.tasks.sequence_head import joined, read_sequences
 from p5_keras.tasks.vector_head import class_list
 from p5_keras.tasks.viterbi import are_iob, best_path, rules
 
@@ -67,13 +68,7 @@ class Tagging(Task):
 
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads `(batch, length)` int32 tags."""
-        label = tf.cast(self.field(example, self.label), tf.int32)
-        if label.shape.rank != 2 or label.shape[1] is None:
-            raise ValueError(
-                f"Each label of task {self.name!r} must be (length,) tags. "
-                f"Received: {tuple(label.shape[1:])} in the field {self.label!r}"
-            )
-        return read_classes(self, example, label)
+        return read_sequences(self, example)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks that tags are below the number of tags."""
@@ -82,13 +77,7 @@ class Tagging(Task):
 
     def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
         """Builds dense layers over the last axis: `(batch, length, tags)`."""
-        found = list(features.values())
-        if any(len(x.shape) != 3 for x in found):
-            raise ValueError(
-                f"Task {self.name!r} reads sequences, (batch, length, channels). "
-                f"Received: { ({n: tuple(x.shape) for n, x in features.items()}) }"
-            )
-        x = found[0] if len(found) == 1 else layers.Concatenate()(found)
+        x = joined(self, features)
         if self.hidden:
             x = layers.Dense(self.hidden, activation="relu")(x)
         if self.dropout:

@@ -24,6 +24,9 @@ from p5_keras.tasks import (
     Ranking,
     Regression,
     Segmentation,
+    Seq2Seq,
+    SequenceTask,
+    Transcription,
 )
 
 NAN = np.nan
@@ -65,6 +68,7 @@ class Case:
 BOX = [0.25, 0.2, 0.75, 0.8]  # yxyx in parts; 4, 6, 16, 18 in xyxy pixels
 PIXELS = [4.0, 6.0, 16.0, 18.0]
 EMPTY = [0.0, 0.0, 0.0, 0.0, -1.0]
+TEXTS = np.array([[0, 1, 1], [2, -1, -1], [1, 0, -1], [-1, -1, -1]])
 CASES = {
     "classification": Case(
         Classification,
@@ -177,13 +181,35 @@ CASES = {
         # All images have the same object in the same place.
         prior={"map": 1.0, "map50": 1.0, "recall": 1.0},
     ),
+    "transcription": Case(
+        Transcription,
+        arguments={"class_names": list("abc")},
+        given=TEXTS,
+        label=TEXTS.astype("int32"),
+        bad=[0, 3, -1],
+        message="must be below `num_classes`.*class 3 in example 0; num_classes=3",
+        # It says nothing.
+        prior={"error_rate": 1.0, "accuracy": 0.0},
+        perfect=0.0,
+    ),
+    "seq2seq": Case(
+        Seq2Seq,
+        arguments={"class_names": list("abc"), "length": 3, "units": 4},
+        given=TEXTS,
+        label=TEXTS.astype("int32"),
+        bad=[0, -1, 1],
+        message="must be negative behind their end only.*0, -1, 1. in example 0",
+        prior={"error_rate": 1.0, "accuracy": 0.0},
+        perfect=0.0,
+    ),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 def test_every_kind_has_its_case():
-    # Tagging reads sequences, others need no label; they have tests of their own.
-    others = {"MapTask", "VectorTask", "Tagging", "Unlabelled", "Kept", "Clustering"}
+    # Tagging has a label for each step, others none; they have tests of their own.
+    bases = {"MapTask", "SequenceTask", "VectorTask"}
+    others = bases | {"Tagging", "Unlabelled", "Kept", "Clustering"}
     kinds = set(p5.tasks.__all__) - others
     assert {case.make.__name__ for case in CASES.values()} == kinds
 
@@ -221,7 +247,23 @@ def adapted(case, **kwargs):
     return task
 
 
+class Rows(p5.Trunk):
+    """An image as the sequence of its rows."""
+
+    def stages(self, input_shape):
+        rows, columns, channels = input_shape
+        inputs = keras.Input(input_shape)
+        x = layers.Reshape((rows, columns * channels))(inputs)
+        stages = {"P2": keras.Model(inputs, layers.Dense(4)(x))}
+        for name in ("P3", "sequence"):
+            inputs = keras.Input((rows, 4))
+            stages[name] = keras.Model(inputs, layers.Dense(4)(inputs))
+        return stages
+
+
 def build(task, shape=(*SIZE, 3)):
+    if isinstance(task, SequenceTask):
+        return p5.build_model(Rows(), [task], shape)
     trunk = p5.trunks.Conv(width=4, depth=1, norm="none", levels=4)
     read = [Binary(name) for name in task.reads]
     model = p5.build_model(trunk, [*read, task], shape)
