@@ -155,6 +155,7 @@ def test_names_and_trunks_are_checked(model):
         p5.grow.add_task(columns, mask())
 
 
+@pytest.mark.slow
 def test_changes(model):
     grown = p5.grow.add_task(model, mask())
     train(p5.grow.learner(grown, ["mask"]), NEW)

@@ -245,7 +245,9 @@ def train(folder, kill=0, seed=0):
     return model, checkpoints.progress.history
 
 
-@pytest.mark.parametrize("kill", [3, 4, 7, 9])
+@pytest.mark.parametrize(
+    "kill", [4, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 7, 9))]
+)
 def test_a_killed_run_goes_on_as_if_never_killed(tmp_path, kill):
     whole, history = train(tmp_path / "whole")
     weights = whole.loss_weights

@@ -166,30 +166,44 @@ def test_inputs_of_any_rank_are_mixed():
         CutMix([KIND])((vectors, labels, weights), SEEDS[0])
 
 
+BOTH = [Classification, Binary, MultiLabel, p5.tasks.Conversion, p5.tasks.Clustering]
 FOLLOWING = {
-    MixUp: [Classification, Binary, MultiLabel, Regression],
-    CutMix: [Classification, Binary, MultiLabel, Segmentation, DenseRegression],
+    MixUp: [*BOTH, Regression],
+    CutMix: [*BOTH, Segmentation, DenseRegression],
 }
 
 
+#: What a kind must be given.
+NEEDS = {
+    "num_classes": 2,
+    "num_clusters": 2,
+    "length": 4,
+    "click": "clicked",
+    "group": "user",
+}
 #: Not the bases, and not what needs no label to follow with.
-KINDS = sorted(set(p5.tasks.__all__) - {"MapTask", "Unlabelled", "Kept"})
+KINDS = sorted(
+    set(p5.tasks.__all__) - {"MapTask", "SequenceTask", "Unlabelled", "Kept"}
+)
 
 
 @pytest.mark.parametrize("make", [MixUp, CutMix])
 @pytest.mark.parametrize("kind", KINDS)
 def test_kinds_that_cannot_follow_say_so(make, kind):
     kind = getattr(p5.tasks, kind)
-    classes = inspect.signature(kind).parameters.get("num_classes")
-    named = classes is not None and kind is not Binary
-    task = kind("answer", **({"num_classes": 2} if named else {}))
+    given = {
+        name: value
+        for own in kind.__mro__
+        if own is not object
+        for name, value in NEEDS.items()
+        if name in inspect.signature(own).parameters
+    }
+    if issubclass(kind, Binary):  # of one class
+        given.pop("num_classes", None)
+    task = kind("answer", **given)
     if kind in FOLLOWING[make]:
         make([task])
-        told = kind(
-            "answer",
-            changes_under=[make.__name__.lower()],
-            **({"num_classes": 2} if named else {}),
-        )
+        told = kind("answer", changes_under=[make.__name__.lower()], **given)
         reason = "its label would change, as its `changes_under` says"
     else:
         told, reason = task, task.refuses[make.__name__.lower()]

@@ -519,6 +519,7 @@ def test_scale_has_no_effect_and_says_so(caplog):
     assert not caplog.text
 
 
+@pytest.mark.slow
 def test_the_cost_is_measured_and_leaves_no_trace():
     for every in (1, 2):
         model = build(p5.weighting.NashMTL(update_every=every), ONES)
