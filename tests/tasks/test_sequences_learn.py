@@ -47,6 +47,7 @@ def test_seq2seq(make, epochs):
     assert found["written_accuracy"] > 0.95 and found["written_error_rate"] < 0.01
 
 
+@pytest.mark.heavy
 def test_transcription(real_data):
     recipe = p5.recipe.load("digit_strings")
     settings = [f"data_dir={real_data / 'fsdd'}", "epochs=4"]
