@@ -10,9 +10,9 @@ copy of MI.data.
 On the test split, seed 0, 170 patients: mean AUC of the eleven outcomes 0.619, from
 0.161 of RAZRIV to 0.819 of DRESSLER, with two to 49 patients each, so that most of
 these numbers say little; cause of death 0.859 right (most frequent class: 0.835). Of
-three outcomes (`--mode=compare --tasks=FIBR_PREDS,ZSN,LET_IS --trials=0`), seeds 0 to 2,
-a model each has AUC 0.767 ± 0.034, 0.647 ± 0.053 and accuracy 0.857 ± 0.003, one model
-0.748 ± 0.032, 0.691 ± 0.034 and 0.863 ± 0.003; no difference is shown.
+three outcomes (`--mode=compare --tasks=FIBR_PREDS,ZSN,LET_IS --trials=0`), seeds 0 to
+2, a model each has AUC 0.767 ± 0.034, 0.647 ± 0.053 and accuracy 0.857 ± 0.003, one
+model 0.748 ± 0.032, 0.691 ± 0.034 and 0.863 ± 0.003; no difference is shown.
 """
 
 import dataclasses
