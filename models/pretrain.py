@@ -13,7 +13,6 @@ import dataclasses
 import functools
 
 import p5_keras as p5
-from p5_keras.data.loaders import pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,18 +47,7 @@ def found(config: Config) -> p5.data.UserData:
     return _found(config.dataset, config.dataset_options, config.on_bad_example)
 
 
-@functools.lru_cache(1)
-def _found(dataset: str, options: tuple[str, ...], bad: str) -> p5.data.UserData:
-    kind, _, path = dataset.partition(":")
-    if kind != "pictures":
-        return p5.data.user_data(dataset, options, bad)
-    problems = p5.data.Problems(bad)
-    records, line = p5.data.inspect(pictures.load(path, problems))
-
-    def read(split, size, augment):
-        return p5.data.from_records(records, split, size, augment=augment)
-
-    return p5.data.UserData(records, str(line), dataset, read)
+_found = functools.lru_cache(1)(functools.partial(p5.data.user_data, labelled=False))
 
 
 def tasks(config: Config) -> list[p5.Task]:

@@ -14,7 +14,6 @@ import functools
 
 import p5_keras as p5
 from p5_keras.data import summary
-from p5_keras.data.loaders import lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +47,7 @@ def found(config: Config) -> p5.data.UserData:
 
 @functools.lru_cache(1)
 def _found(dataset: str, options: tuple[str, ...], bad: str) -> p5.data.UserData:
-    kind, _, path = dataset.partition(":")
-    if kind == "lines":
-        records = lines.load(path, p5.data.Problems(bad))
-    else:
-        records = p5.data.user_data(dataset, options, bad).records
+    records = p5.data.user_data(dataset, options, bad, labelled=False).records
     texts = {n: e for n, e in records.encoders.items() if isinstance(e, p5.inputs.Text)}
     if len(texts) != 1:
         raise ValueError(
@@ -68,10 +63,7 @@ def _found(dataset: str, options: tuple[str, ...], bad: str) -> p5.data.UserData
         inputs={encoder.column: records.inputs[encoder.column]},
     )
 
-    def read(split, size, augment):
-        return p5.data.from_records(records, split, size, augment=augment)
-
-    return p5.data.UserData(records, "", dataset, read)
+    return p5.data.of_records(records, dataset, labelled=False)
 
 
 def tasks(config: Config) -> list[p5.Task]:

@@ -87,13 +87,14 @@ class Plan:
         """
         train, val, test = SPLITS
         splits = [train, val, val if self.decided["trial"] else test]
-        if self.decided["fold"]:
+        own_fold = self.decided.get("fold")
+        if own_fold:
             splits = [train]
         found = [self.recipe.data(self.config, tasks, split) for split in splits]
         if self.decided["smoke"]:
             found = [source.first(2 * self.config.batch_size) for source in found]
-        if self.decided["fold"]:
-            rest, own = fold(found[0], *self.decided["fold"])
+        if own_fold:
+            rest, own = fold(found[0], *own_fold)
             found = [rest, own, own]
         return found
 
@@ -178,7 +179,8 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         config = recipe.complete(config)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
     decided |= {"recipe": name, "trial": flags["mode"] == "trial"}
-    decided["fold"] = None if number is None else [number, folds]
+    if number is not None:
+        decided["fold"] = [number, folds]
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
 
 

@@ -21,6 +21,8 @@ from p5_keras.values import keywords, typed, unknown
 
 #: The loaders of users' own data, by what stands before the path.
 LOADERS = ("folder", "voc", "coco", "table")
+#: Those of data without any label.
+UNLABELLED = ("pictures", "lines")
 
 Augmentation = Callable[[Example, Any], Example]
 
@@ -122,6 +124,7 @@ def user_data(
     options: Sequence[str] = (),
     on_bad_example: str = "raise",
     data_dir: str | None = None,
+    labelled: bool = True,
 ) -> UserData:
     """Reads a data set without any code.
 
@@ -134,6 +137,8 @@ def user_data(
         on_bad_example: "raise" or "skip".
         data_dir: For public sets, a folder with a local copy of what would be
             downloaded.
+        labelled: Whether there must be labels. Else it may also be "pictures:PATH",
+            all pictures in a folder, or "lines:PATH", a text a line.
 
     Raises:
         ValueError: Something is wrong with the arguments or the data.
@@ -149,7 +154,8 @@ def user_data(
     kind = {n[5:]: given.pop(n) for n in list(given) if n.startswith("kind.")}
     scheme, colon, path = dataset.partition(":")
     problems = Problems(on_bad_example)
-    if scheme in LOADERS and colon:
+    loaders = LOADERS if labelled else (*UNLABELLED, *LOADERS)
+    if scheme in loaders and colon:
         if data_dir is not None:
             raise ValueError(
                 "`data_dir` is for public data sets and recipes; the path of your own "
@@ -161,8 +167,9 @@ def user_data(
         if "ignore" not in signature(load).parameters:
             ignore = _names(given.pop("ignore", ""))
         arguments = keywords(load, given, ["ignore", "kind.FIELD"])
-        return of_records(load(path, problems, **arguments), dataset, kind, ignore)
-    _check_name(dataset, scheme, bool(colon))
+        records = load(path, problems, **arguments)
+        return of_records(records, dataset, kind, ignore, scheme in LOADERS)
+    _check_name(dataset, scheme, bool(colon), loaders)
     from p5_keras.data.public import public_data
 
     ignore = _names(given.pop("ignore", ""))
@@ -180,6 +187,7 @@ def of_records(
     dataset: str = "",
     kind: Mapping[str, str] | None = None,
     ignore: Sequence[str] = (),
+    labelled: bool = True,
 ) -> UserData:
     """Makes a data set of what a loader read, after looking at its pictures.
 
@@ -188,12 +196,14 @@ def of_records(
         dataset: What to call it; the name of the records if left out.
         kind: Kinds of task by field, where they are not to be inferred.
         ignore: Fields to leave out.
+        labelled: Whether a field must be left that a task can be made of.
 
     Raises:
         ValueError: A picture is at fault, or an argument is wrong.
     """
     dataset = dataset or records.name
-    records = infer.usable(records, kind or {}, ignore)
+    if labelled:
+        records = infer.usable(records, kind or {}, ignore)
     records, pictures = inspect(records)
 
     def read(
@@ -210,7 +220,7 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _check_name(dataset: str, scheme: str, colon: bool) -> None:
+def _check_name(dataset: str, scheme: str, colon: bool, loaders: Sequence[str]) -> None:
     """Checks that something can be the name of a public set.
 
     Raises:
@@ -218,8 +228,8 @@ def _check_name(dataset: str, scheme: str, colon: bool) -> None:
     """
     known = re.fullmatch(r"\w+(/[\w.=,-]+)*(:[\d.*]+)?", dataset)
     if not known or os.path.exists(dataset):
-        forms = ", ".join(f"{name}:PATH" for name in LOADERS)
-        near = did_you_mean(scheme, LOADERS) if colon else ""
+        forms = ", ".join(f"{name}:PATH" for name in loaders)
+        near = did_you_mean(scheme, loaders) if colon else ""
         raise ValueError(
             f"`dataset` must be {forms}, or the name of a public set.{near} "
             f"Received: dataset={dataset!r}"

@@ -132,3 +132,25 @@ def test_lines(tmp_path):
     file.write_bytes(b"caf\xe9\n")
     with pytest.raises(ValueError, match="UTF-8"):
         lines.load(str(file), p5.data.Problems())
+
+
+def test_the_recipe_reads_lines_or_a_table(tmp_path):
+    recipe = p5.recipe.load("pretrain_text")
+    lines_file, table = tmp_path / "texts.txt", tmp_path / "table.csv"
+    rows = [f"le caf\xe9 est {i} fois bon" for i in range(60)]
+    lines_file.write_bytes("\n".join(rows).encode("latin-1"))
+    table.write_text("text,liked\n" + "\n".join(f"{r},{len(r) % 2}" for r in rows))
+    for dataset, options in (
+        (f"lines:{lines_file}", ["dataset_options=encoding=latin-1"]),
+        (f"table:{table}", ["dataset_options=texts=text"]),
+    ):
+        settings = [f"dataset={dataset}", *options]
+        config = p5.recipe.configure(recipe.Config(), settings)
+        (task,) = recipe.tasks(config)
+        (text,) = recipe.found(config).records.encoders.values()
+        assert "caf\xe9" in text.vocabulary and task.vocabulary == text.size
+        source = recipe.data(config, [task], "train")
+        x, y, w = next(iter(p5.data.training(source, [task], 4)))
+        assert x.shape == (4, text.length) and set(y) == set(w) == {"masked"}
+    with pytest.raises(ValueError, match=r"pictures:PATH, lines:PATH, folder:PATH"):
+        recipe.tasks(recipe.Config())

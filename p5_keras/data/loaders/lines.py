@@ -10,12 +10,13 @@ from p5_keras.data.loaders.table_inputs import text
 from p5_keras.data.records import Problems, Records, split_examples
 
 
-def load(path: str, problems: Problems) -> Records:
+def load(path: str, problems: Problems, *, encoding: str = "utf-8") -> Records:
     """Reads `lines:PATH`: every line of a text file that is not empty.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file.
         problems: Takes what is wrong with the set.
+        encoding: That of the file.
 
     Returns:
         The texts, with no field; a twentieth each is for validation and test.
@@ -28,7 +29,7 @@ def load(path: str, problems: Problems) -> Records:
         raise ValueError(
             f"`path` must be a file with a text a line. Received: path={path!r}"
         )
-    lines = [line.strip() for line in utf8(file).decode("utf-8").split("\n")]
+    lines = [line.strip() for line in utf8(file, encoding).decode("utf-8").split("\n")]
     texts = np.array([line for line in lines if line], object)
     problems.note("lines left out: they are empty", len(lines) - len(texts))
     if len(texts) < 3:

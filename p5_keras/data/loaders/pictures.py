@@ -48,4 +48,5 @@ def load(
     order = np.random.default_rng(0).permutation(len(images))
     splits[order[: count[0]]] = "validation"
     splits[order[count[0] : sum(count)]] = "test"
-    return Records(root.name, splits.astype(str), {}, {}, np.array(images))
+    splits, paths = splits.astype(str), np.array(images)
+    return Records(root.name, splits, {}, {}, paths, problems=problems)

@@ -51,3 +51,17 @@ def test_the_recipe_reads_them(folder, monkeypatch, tmp_path_factory):
     assert x.shape == (8, 32, 32, 3) and set(y) == set(w) == {"simsiam", "rotation"}
     with pytest.raises(ValueError, match="`methods` must be some of"):
         recipe.tasks(p5.recipe.configure(config, ["methods=SimCRL"]))
+
+
+def test_a_bad_one_is_left_out_and_named(folder, monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    (folder / "part0" / "0.png").write_bytes(b"")
+    options = (f"pictures:{folder}", ["split=0.8,0.1,0.1"])
+    with pytest.raises(ValueError, match=r"0\.png: it is empty"):
+        p5.data.user_data(*options, labelled=False)
+    found = p5.data.user_data(*options, "skip", labelled=False).records
+    assert np.bincount(found.splits == "test").tolist() == [35, 4]
+    ((file, reason),) = found.problems.dropped
+    assert file.endswith("0.png") and "empty" in reason
+    with pytest.raises(ValueError, match=r"folder:PATH, voc:PATH.*'pictures:"):
+        p5.data.user_data(*options)
