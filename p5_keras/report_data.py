@@ -29,15 +29,29 @@ def table(data: Json) -> str:
     for reason, count in Counter(reason for _, reason in data["dropped"]).items():
         facts.append(f"left out, {count} x {reason}")
     facts += [
-        what + (f" ({count} times)" if count > 1 else "")
-        for what, count in data["notes"].items()
+        summary.counted(what, count)
+        for what, count in summary.other_notes(data).items()
     ]
     note = (
         '<p class="note">Labelled examples of all in each split; counts and ranges are '
         "those of the training split.</p>"
     )
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f'{note}{body}<ul class="note">{items}</ul>'
+    return f"{_findings(data)}{note}{body}<ul class=note>{items}</ul>{_guesses(data)}"
+
+
+def _findings(data: Json) -> str:
+    rows = [
+        [f'<span class="chip {severity}">{severity}</span>', escape(line)]
+        for severity, line in summary.worth_a_look(data)
+    ]
+    title = "<h3>Worth a look, worst first</h3>"
+    return title + scroll(html_table(["severity", "found"], rows, 2)) if rows else ""
+
+
+def _guesses(data: Json) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in summary.guesses(data))
+    return f"<h3>Guessed</h3><ul class=note>{items}</ul>" if items else ""
 
 
 def sources(found: Json) -> str:

@@ -13,6 +13,10 @@ from p5_keras.values import unknown
 
 KINDS = ("class", "labels", "number", "tags", "boxes", "mask")
 
+#: How much a note matters, worst last. All but "info" are worth a look: "low" may be
+#: meant, "medium" makes a result worse, "high" makes it wrong.
+SEVERITIES = ("info", "low", "medium", "high")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -58,8 +62,12 @@ class Problems:
         self.on_bad_example = on_bad_example
         #: `(file, reason)` of every example that was left out.
         self.dropped: list[tuple[str, str]] = []
-        #: How often each thing was put right, by its description.
+        #: How often each thing was noted, by its description.
         self.notes: collections.Counter[str] = collections.Counter()
+        #: The severity of each note that is worth a look.
+        self.severities: dict[str, str] = {}
+        #: What was decided by a guess, and the option that decides it.
+        self.guesses: dict[str, str] = {}
 
     def bad(self, file: Any, reason: str) -> None:
         """Reports an example that cannot be used; the caller leaves it out.
@@ -78,10 +86,33 @@ class Problems:
             )
         self.dropped.append((str(file), reason))
 
-    def note(self, what: str, count: int = 1) -> None:
-        """Counts what was put right without losing an example."""
+    def note(self, what: str, count: int = 1, severity: str = "info") -> None:
+        """Counts what was put right, or found, without losing an example.
+
+        Args:
+            what: One line on it, with the option that decides it if there is one.
+            count: How often it was found; nothing is noted of 0.
+            severity: One of `SEVERITIES`. All but "info" are listed as worth a look.
+        """
+        rank = SEVERITIES.index(severity)
         if what and count:
             self.notes[what] += count
+            if rank > SEVERITIES.index(self.severities.get(what, "info")):
+                self.severities[what] = severity
+
+    def guess(self, what: str, option: str = "") -> None:
+        """Keeps what was decided by a guess, to be shown once.
+
+        Args:
+            what: What was decided, in a few words: "'y': classes".
+            option: What decides it in place of the guess: "kind.y=regression".
+        """
+        self.guesses[what] = option
+
+    def findings(self) -> list[tuple[str, str, int]]:
+        """Returns what is worth a look, worst first: severity, description, count."""
+        found = [(s, what, self.notes[what]) for what, s in self.severities.items()]
+        return sorted(found, key=lambda item: -SEVERITIES.index(item[0]))
 
 
 @dataclass(frozen=True)

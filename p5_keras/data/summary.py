@@ -62,6 +62,8 @@ def describe(
         "pictures": data.pictures or _pictures(records),
         "dropped": [list(pair) for pair in records.problems.dropped],
         "notes": dict(records.problems.notes),
+        "worth_a_look": [list(finding) for finding in records.problems.findings()],
+        "guesses": dict(records.problems.guesses),
     }
     if augment is not None:
         found["augmentation"] = {name: getattr(augment, name) for name in augment.used}
@@ -203,13 +205,50 @@ def text(found: Json, options: bool = True) -> str:
         lines += ["", *_wrapped(f"Augmentation: {on or 'none'}", 0)]
         if "unmoved" in found:
             lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
-    lines += ["", *_dropped(found["dropped"]), *_notes(found["notes"])]
+    lines += ["", *_worth_a_look(found), *_guesses(found), *_dropped(found["dropped"])]
+    lines += _notes(other_notes(found))
     lines += options * [
         "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
         "multi_label, regression, detection or segmentation; to leave a task out give",
         "--dataset_options=ignore=TASK.",
     ]
     return "\n".join(lines)
+
+
+def counted(what: str, count: int) -> str:
+    """Returns a note with how often it was made."""
+    return what + (f" ({count} times)" if count > 1 else "")
+
+
+def worth_a_look(found: Json) -> list[tuple[str, str]]:
+    """Returns what was found in the data, worst first: the severity and a line.
+
+    Args:
+        found: What `describe` returns.
+    """
+    return [(s, counted(what, n)) for s, what, n in found.get("worth_a_look", ())]
+
+
+def other_notes(found: Json) -> dict[str, int]:
+    """Returns the notes that `worth_a_look` does not hold.
+
+    Args:
+        found: What `describe` returns.
+    """
+    shown = {what for _, what, _ in found.get("worth_a_look", ())}
+    return {what: n for what, n in found["notes"].items() if what not in shown}
+
+
+def guesses(found: Json) -> list[str]:
+    """Returns what was decided by a guess, each with the option that decides it.
+
+    Args:
+        found: What `describe` returns.
+    """
+    return [
+        f"{what}; decided by {option}" if option else what
+        for what, option in found.get("guesses", {}).items()
+    ]
 
 
 def model_input(found: Json) -> list[str]:
@@ -250,12 +289,22 @@ def _dropped(dropped: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, ""]
 
 
+def _worth_a_look(found: Json) -> list[str]:
+    lines = [w for s, line in worth_a_look(found) for w in _wrapped(f"{s}: {line}", 2)]
+    return ["Worth a look, worst first", *lines, ""] if lines else []
+
+
+def _guesses(found: Json) -> list[str]:
+    lines = [wrapped for line in guesses(found) for wrapped in _wrapped(line, 2)]
+    return ["Guessed", *lines, ""] if lines else []
+
+
 def _notes(notes: dict[str, int]) -> list[str]:
     if not notes:
         return []
     lines = ["Notes"]
     for what, count in list(notes.items())[:_NOTES]:
-        lines += _wrapped(what + (f" ({count} times)" if count > 1 else ""), 2)
+        lines += _wrapped(counted(what, count), 2)
     if len(notes) > _NOTES:
         lines.append(f"  and {len(notes) - _NOTES} more in data.json")
     return [*lines, ""]

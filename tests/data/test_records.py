@@ -87,6 +87,24 @@ def test_problems_raise_or_count():
         Problems("ignore")
 
 
+def test_what_is_worth_a_look_comes_worst_first():
+    problems = Problems()
+    problems.note("put right")
+    problems.note("some", 2, severity="low")
+    problems.note("a leak", severity="high")
+    problems.note("rare", severity="medium")
+    problems.note("more", severity="low")
+    problems.note("none", 0, severity="high")
+    problems.note("rare", 3)  # once worse, always worse
+    assert problems.findings() == [
+        ("high", "a leak", 1),
+        ("medium", "rare", 4),
+        ("low", "some", 2),
+        ("low", "more", 1),
+    ]
+    assert problems.notes["some"] == 2 and problems.notes["put right"] == 1
+
+
 def test_only_some_classes_in_their_order():
     records = Records(
         name="pets",

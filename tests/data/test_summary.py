@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 
 import p5_keras as p5
+from p5_keras import report_data
 from p5_keras.data import infer, summary
 from p5_keras.data.records import Field, Problems, Records
 from p5_keras.data.user_data import UserData
@@ -154,3 +155,26 @@ def test_some_of_the_tasks():
     data = pets()
     tasks = [t for t in infer.make_tasks(data.records) if t.name in ("kilos", "head")]
     assert list(summary.describe(data, tasks, (48, 64))["tasks"]) == ["kilos", "head"]
+
+
+def test_what_is_worth_a_look_is_never_cut_off():
+    data = pets()
+    for i in range(40):
+        data.records.problems.note(f"finding {i} " + "word " * 60, severity="low")
+    data.records.problems.note("the worst", 7, severity="high")
+    data.records.problems.guess("'y': classes", "kind.y=regression")
+    found = described(data)
+    lines = summary.text(found).splitlines()
+    start = lines.index("Worth a look, worst first")
+    assert lines[start + 1] == "  high: the worst (7 times)"
+    text = " ".join(" ".join(lines[start:]).split())
+    for i in range(40):
+        assert text.count(f"low: finding {i} " + ("word " * 60).strip()) == 1
+    assert "Guessed 'y': classes; decided by kind.y=regression" in text
+    assert max(map(len, lines)) <= summary.WIDTH
+    assert found["worth_a_look"][0] == ["high", "the worst", 7]
+    assert found["guesses"] == {"'y': classes": "kind.y=regression"}
+    page = report_data.table(found)
+    assert page.count("finding 39") == 1 and page.index("the worst") < page.index(
+        "finding 0"
+    )
