@@ -124,6 +124,7 @@ def inspect(
     left = replace(
         left,
         images=np.array([look.path for look in looks]),
+        names=left.images if left.names is None else left.names,
         columns=columns,
         fields={name: byte_values(f) for name, f in left.fields.items()},
         shapes=shapes,

@@ -128,6 +128,10 @@ class Records:
         inputs: Without pictures, raw values `(n, ...)` by column; else `None`.
         encoders: What a model's inputs make of these, by name; they have seen the
             training examples.
+        names: `(n,)` strings, the file that each example came from, as the user knows
+            it; `None` for rows of a table without files.
+        aside: Columns of a table that are neither inputs nor labels, as strings, "" if
+            missing.
         groups: `(n,)`, the group of each example; one that is in several splits or
             folds would tell of itself. `None` where each is by itself.
         sides: For each example `(height, width)` that its boxes or masks were drawn
@@ -146,6 +150,8 @@ class Records:
     images: np.ndarray | None = None
     inputs: dict[str, np.ndarray] | None = None
     encoders: Mapping[str, Input] = field(default_factory=dict)
+    names: np.ndarray | None = None
+    aside: Mapping[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
@@ -170,6 +176,8 @@ class Records:
             columns={name: some(column) for name, column in self.columns.items()},
             images=some(self.images),
             inputs=self.inputs and {n: some(c) for n, c in self.inputs.items()},
+            names=some(self.names),
+            aside={name: some(column) for name, column in self.aside.items()},
             groups=some(self.groups),
             sides=some(self.sides),
             shapes=some(self.shapes),
@@ -264,6 +272,7 @@ def split_examples(
     given: Sequence[str] | None = None,
     strata: Sequence[Any] | None = None,
     ratios: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    problems: Problems | None = None,
 ) -> np.ndarray:
     """Completes the splits of a data set, the same way every time.
 
@@ -277,6 +286,7 @@ def split_examples(
         given: "train", "validation" or "test" for each, or `None`.
         strata: A class for each example; each class is cut in the same ratios.
         ratios: Shares of training, validation and test examples.
+        problems: Keeps what was cut.
 
     Returns:
         `(n,)` strings: "train", "validation" or "test".
@@ -296,6 +306,8 @@ def split_examples(
         wanted = {"validation": ratios[1], "test": ratios[2]}
     elif not has["test"]:
         out[out == "validation"] = "test"
+        if problems is not None:
+            problems.guess("splits: validation examples are the test, for it has none")
         wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
     elif not has["validation"]:
         wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
@@ -305,6 +317,9 @@ def split_examples(
         rows, key=lambda i: hashlib.sha256(str(names[i]).encode()).hexdigest()
     )
     if wanted:
+        if problems is not None:
+            shares = [f"{100 * share:.3g} % {split}" for split, share in wanted.items()]
+            problems.guess(_CUT + " and ".join(shares), "--dataset_options=split=A,B,C")
         # Dealing out class by class from one hashed order keeps classes in proportion.
         order = sorted(order, key=lambda i: classes[i])
         place = np.argsort(np.arange(len(order)) * _GOLDEN % 1.0)
@@ -325,3 +340,11 @@ def split_examples(
 # Multiples of the golden ratio fall evenly into 0..1, so that every run of examples,
 # and with it every class, is cut in the wanted shares.
 _GOLDEN = (5**0.5 - 1) / 2
+
+# What is kept of splits that were cut, before the shares.
+_CUT = "splits: cut from the training examples by a hash of their names, "
+
+
+def has_cut_test(problems: Problems) -> bool:
+    """Returns whether test examples were drawn from the training examples."""
+    return any(w.startswith(_CUT) and " test" in w for w in problems.guesses)

@@ -12,6 +12,9 @@ import numpy as np
 
 from p5_keras.data import infer
 from p5_keras.data.from_records import from_records
+from p5_keras.data.importers.column_names import note_names
+from p5_keras.data.importers.label_checks import note_labels
+from p5_keras.data.importers.repeats import note_repeats
 from p5_keras.data.pictures import inspect
 from p5_keras.data.records import Problems, Records
 from p5_keras.data.source import Example, Source
@@ -179,6 +182,7 @@ def user_data(
         )
     records, read = public_data(dataset, problems, data_dir)
     usable = infer.usable(records, kind, ignore)
+    note_labels(usable)
     return UserData(usable, "", dataset, lambda *a: read(usable, *a))
 
 
@@ -203,8 +207,11 @@ def of_records(
     """
     dataset = dataset or records.name
     if labelled:
+        note_names(records)
         records = infer.usable(records, kind or {}, ignore)
     records, pictures = inspect(records)
+    note_repeats(records)
+    note_labels(records)
 
     def read(
         split: str, size: tuple[int, int] | None, augment: Augmentation | None

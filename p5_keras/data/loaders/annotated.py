@@ -170,37 +170,6 @@ CUT = "boxes cut at the edge of their picture"
 EMPTY = "boxes without area, left out"
 
 
-def note_unseen(
-    name: str,
-    class_names: Sequence[str],
-    column: BoxColumn,
-    splits: np.ndarray,
-    problems: Problems,
-) -> None:
-    """Notes splits without a label, and classes without a box in training.
-
-    Args:
-        name: Name of the field.
-        class_names: Its classes.
-        column: Its labels.
-        splits: The split of each example.
-        problems: Takes the notes.
-    """
-    labelled = np.array([boxes is not None for boxes in column])
-    for split in ("train", "validation", "test"):
-        if not labelled[splits == split].any():
-            problems.note(f"field {name!r} has no label in {split}")
-    seen = {
-        int(i)
-        for labels, split in zip(column, splits, strict=True)
-        if labels is not None and split == "train"
-        for i in labels[1]
-    }
-    for i, class_name in enumerate(class_names):
-        if i not in seen:
-            problems.note(f"class {class_name!r} of {name!r} has no box in training")
-
-
 def _mask_side(head: Header, size: Size) -> Size:
     if size in (head.stored, head.upright):
         return size

@@ -103,10 +103,9 @@ def load(
 
     given = [e.split for e in examples] if len(documents) > 1 else None
     within = [e.image.relative_to(top).as_posix() for e in examples]
-    splits = split_examples(within, given, None, split)
+    splits = split_examples(within, given, None, split, problems)
     class_names = tuple(names.values())
     column: annotated.BoxColumn = [(e.objects.boxes, e.objects.ids) for e in examples]
-    annotated.note_unseen("objects", class_names, column, splits, problems)
     fields = {"objects": Field("boxes", class_names)}
     columns: dict[str, Any] = {"objects": column}
     if masks:

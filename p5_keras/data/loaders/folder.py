@@ -97,10 +97,8 @@ def load(
             f"{_hint(top, roots)} Received: path={path!r}, classes with "
             f"{what}s: {class_names}"
         )
-    splits = split_examples(names, given if roots else None, classes, split)
+    splits = split_examples(names, given if roots else None, classes, split, problems)
     ids = np.searchsorted(class_names, classes).astype("int64")
-    for i in np.setdiff1d(np.arange(len(class_names)), ids[splits == "train"]):
-        problems.note(f"class {class_names[i]!r} has no {what} in training")
     records = Records(
         name=root.name,
         splits=splits,

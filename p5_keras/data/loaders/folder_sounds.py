@@ -35,6 +35,7 @@ def heard(
         images=None,
         inputs={"waveform": sounds},
         encoders={"sound": encoder},
+        names=np.array(files)[good],
     )
 
 

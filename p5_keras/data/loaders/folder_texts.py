@@ -68,4 +68,5 @@ def written(records: Records, files: Sequence[str], encoding: str) -> Records:
         images=None,
         inputs={"text": texts[good]},
         encoders={"text": encoder},
+        names=np.array(files)[good],
     )

@@ -79,7 +79,11 @@ def load(
     column = [ids[row.class_id] for row in rows]
     given = [row.split for row in rows]
     splits = split_examples(
-        [e.item.name for e in examples], given if any(given) else None, column, split
+        [e.item.name for e in examples],
+        given if any(given) else None,
+        column,
+        split,
+        problems,
     )
     fields = {
         "breed": Field("class", tuple(breeds[i] for i in ids)),
@@ -92,7 +96,7 @@ def load(
     for field in [f for f in fields if len(set(columns[f].tolist())) < 2]:
         problems.note(f"field {field!r} has one class, left out")
         del fields[field], columns[field]
-    _add_drawn(examples, splits, difficult, fields, columns, problems)
+    _add_drawn(examples, difficult, fields, columns, problems)
     return Records(
         name=name,
         splits=splits,
@@ -167,7 +171,6 @@ def _items(
 
 def _add_drawn(
     examples: Sequence[Example],
-    splits: np.ndarray,
     difficult: str,
     fields: dict[str, Field],
     columns: dict[str, Any],
@@ -176,7 +179,6 @@ def _add_drawn(
     """Adds boxes of heads and trimaps, where the set has them."""
     if any(e.item.xml for e in examples):
         heads = annotated.box_column(examples, _SPECIES, difficult, problems)
-        annotated.note_unseen("head", _SPECIES, heads, splits, problems)
         fields["head"] = Field("boxes", _SPECIES)
         columns["head"] = heads
     if any(e.item.mask for e in examples):

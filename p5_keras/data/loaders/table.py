@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import numpy as np
+import pyarrow as pa
 
 from p5_keras.data.loaders import (
     folder_sounds,
@@ -18,9 +19,8 @@ from p5_keras.data.loaders.table_options import check
 from p5_keras.data.loaders.table_roles import Roles, decide
 from p5_keras.data.records import Field, Problems, Records
 
-#: So many classes without a training row are named, and of so many rows an input that
-#: counts them does so by no chance.
-_FEW, _MANY = 3, 10
+#: Of so many rows an input that counts them does so by no chance.
+_MANY = 10
 
 
 def load(
@@ -149,8 +149,7 @@ def load(
             f"Received: {file}, with {'; '.join(problems.notes) or 'none'}"
         )
 
-    splits = _split(table, roles, paths, root, fields, columns, split)
-    _note_unseen(fields, columns, splits == "train", problems)
+    splits = _split(table, roles, paths, root, fields, columns, split, problems)
     told_from = {name: roles.forms[name] for name in roles.inputs}
     for name, form in roles.forms.items():
         if name not in (*classes, *roles.texts):
@@ -180,6 +179,8 @@ def load(
         images=paths.astype(str) if pictures else None,
         inputs=raw or None,
         encoders=encoders,
+        names=paths.astype(str) if roles.file else None,
+        aside=_aside(table, roles, {*fields, *raw}),
         groups=splitting.groups(table, roles.group),
         problems=problems,
     )
@@ -227,6 +228,7 @@ def _split(
     fields: dict[str, Field],
     columns: dict[str, np.ndarray],
     ratios: tuple[float, float, float],
+    problems: Problems,
 ) -> np.ndarray:
     """Splits the rows; by ratios, each class of the first target by itself."""
     names = [str(row) for row in table.rows]
@@ -234,26 +236,16 @@ def _split(
         names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
     of_classes = [columns[n].tolist() for n, f in fields.items() if f.kind == "class"]
     strata = of_classes[0] if of_classes else None
-    return splitting.split_rows(table, names, roles.split, roles.group, strata, ratios)
+    return splitting.split_rows(
+        table, names, roles.split, roles.group, strata, ratios, problems
+    )
 
 
-def _note_unseen(
-    fields: dict[str, Field],
-    columns: dict[str, np.ndarray],
-    training: np.ndarray,
-    problems: Problems,
-) -> None:
-    """Notes classes that training has no example of."""
-    for name, field in fields.items():
-        seen = columns[name][training]
-        unseen = [
-            class_name
-            for i, class_name in enumerate(field.class_names)
-            if not (seen == i if field.kind == "class" else seen[:, i] == 1).any()
-        ]
-        for class_name in unseen[:_FEW]:
-            problems.note(f"class {class_name!r} of {name!r} has no row in training")
-        if len(unseen) > _FEW:
-            problems.note(
-                f"{len(unseen) - _FEW} more classes of {name!r} have no row in training"
-            )
+def _aside(table: Table, roles: Roles, used: set[str]) -> dict[str, np.ndarray]:
+    """Returns the columns that nothing reads, as strings."""
+    used |= {name for name in (roles.file, roles.split, roles.group) if name}
+    return {
+        name: values.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False)
+        for name, values in table.columns.items()
+        if name not in used
+    }

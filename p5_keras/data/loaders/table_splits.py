@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from p5_keras.data.loaders.listing import SPLITS
 from p5_keras.data.loaders.table_file import Table
-from p5_keras.data.records import split_examples
+from p5_keras.data.records import Problems, split_examples
 
 _NAMES = ("split", "set", "subset", "fold")
 
@@ -56,6 +56,7 @@ def split_rows(
     group: str | None,
     strata: Sequence[int] | None,
     ratios: tuple[float, float, float],
+    problems: Problems | None = None,
 ) -> np.ndarray:
     """Splits by the table's own word, or else group by group, or row by row.
 
@@ -67,6 +68,7 @@ def split_rows(
         strata: A class for each row; each is cut in the same ratios, unless there is
             a `group`.
         ratios: Shares of training, validation and test rows, or groups.
+        problems: Keeps what was cut.
 
     Returns:
         `(n,)` strings: "train", "validation" or "test".
@@ -76,9 +78,9 @@ def split_rows(
     """
     given = [SPLITS[word] for word in _words(table, column)] if column else None
     if group is None:
-        return split_examples(names, given, strata, ratios)
+        return split_examples(names, given, strata, ratios, problems)
     words, place = np.unique(_words(table, group), return_inverse=True)
-    return split_examples(words.tolist(), None, None, ratios)[place]
+    return split_examples(words.tolist(), None, None, ratios, problems)[place]
 
 
 def groups(table: Table, group: str | None) -> np.ndarray | None:

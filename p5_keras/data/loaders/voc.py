@@ -106,13 +106,15 @@ def load(
 
     given = [e.item.split for e in examples]
     splits = split_examples(
-        [e.item.name for e in examples], given if any(given) else None, None, split
+        [e.item.name for e in examples],
+        given if any(given) else None,
+        ratios=split,
+        problems=problems,
     )
     fields: dict[str, Field] = {}
     columns: dict[str, list[object]] = {}
     if names and any(e.annotation for e in examples):
         column = annotated.box_column(examples, names, difficult, problems)
-        annotated.note_unseen("objects", names, column, splits, problems)
         fields["objects"] = Field("boxes", names)
         columns["objects"] = list(column)
     if any(e.item.mask for e in examples):

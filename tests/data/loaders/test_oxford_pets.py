@@ -80,7 +80,6 @@ def names(records):
 
 NOTES = {
     "pictures without an xml file, unlabelled": 3,
-    "field 'head' has no label in test": 1,
 }
 
 
@@ -240,7 +239,6 @@ def test_the_real_set(real_data):
         "pictures in no list, left out": 2,
         "pictures called .jpg that are PNG": 1,
         "pictures without an xml file, unlabelled": 118,
-        "field 'head' has no label in test": 1,
     }
     assert len(records) == 414
     counts = {s: int((records.splits == s).sum()) for s in set(records.splits)}

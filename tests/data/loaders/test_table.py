@@ -91,9 +91,7 @@ def test_pictures_with_targets_of_each_kind(tmp_path):
     np.testing.assert_array_equal(columns["weight"], [2.5, nan, 1000, 3])
     kinds = {columns[name].dtype for name in ("tags", "age", "weight")}
     assert kinds == {np.dtype("float32")}
-    assert dict(problems.notes) == {
-        "class 'cat' of 'breed' has no row in training": 1,
-    }
+    assert not problems.notes
 
 
 @pytest.mark.parametrize(

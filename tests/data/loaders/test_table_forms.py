@@ -145,15 +145,6 @@ def test_what_may_be_a_slip_is_noted(tmp_path):
     }
 
 
-def test_many_classes_without_a_training_row_are_counted(tmp_path):
-    rows = [f"c{i},{i % 3}" for i in range(40)]
-    problems = Problems()
-    table.load(write(tmp_path, "y,x\n" + "\n".join(rows)), problems, targets=("y",))
-    notes = [note for note in problems.notes if "no row in training" in note]
-    assert len(notes) == 4
-    assert notes[-1] == "5 more classes of 'y' have no row in training"
-
-
 @pytest.fixture
 def sounds(tmp_path):
     """As ESC-50 is laid out: a table beside a folder of sounds, in folders."""

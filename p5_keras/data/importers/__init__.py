@@ -1,0 +1,1 @@
+"""What users bring: read, looked at, and made into sources."""
