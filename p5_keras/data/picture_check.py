@@ -10,6 +10,7 @@ import numpy as np
 
 from p5_keras.data.cache import content_key, file_key
 from p5_keras.data.image_file import EXTENSIONS, ImageFile, open_image
+from p5_keras.data.importers import mask_content
 from p5_keras.data.records import Field
 
 # Modes of Pillow without colour.
@@ -80,15 +81,25 @@ def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
         ValueError: It cannot be used; the message says why.
     """
     file = open_image(path)
-    values = _mask_values(file)
+    if file.kind == "JPEG" and field.encoding != "nearest":
+        raise ValueError(
+            "it is a JPEG, in which classes blur into one another; a mask must be a "
+            "PNG or of another exact format"
+        )
+    depth = mask_content.bit_depth(file.content)
+    values = mask_content.pixel_values(file.image, field.encoding, depth)
     if file.image.mode == "1" and 255 in field.values and 1 not in field.values:
         values = values * 255
     wanted = field.values or tuple(range(len(field.class_names) or 255))
+    if field.encoding == "nearest":
+        known = np.sort(wanted)
+        values = known[np.searchsorted((known[1:] + known[:-1]) / 2, values, "right")]
     found = np.unique(values)
     unknown = tuple(int(v) for v in found if v not in wanted and v != 255)
     copy = None
     wide = max(wanted) > 255
-    if wide or file.kind != "PNG" or file.image.mode != "L":
+    exact = field.encoding == "exact" and depth == 8
+    if wide or not exact or file.kind != "PNG" or file.image.mode != "L":
         named = content_key("mask", file_key(path), wanted)
         copy = folder / f"{named}.png"
         if not copy.exists():
@@ -105,23 +116,6 @@ def byte_values(field: Field) -> Field:
     if field.kind == "mask" and field.values and max(field.values) > 255:
         return Field(field.kind, field.class_names, tuple(range(len(field.values))))
     return field
-
-
-def _mask_values(file: ImageFile) -> np.ndarray:
-    """Returns the number of each pixel, `(height, width)`."""
-    if file.kind == "JPEG":
-        raise ValueError(
-            "it is a JPEG, in which classes blur into one another; a mask must be a "
-            "PNG or of another exact format"
-        )
-    values = np.asarray(file.image)  # of a palette, the places in it
-    if values.ndim == 3:
-        # Transparency is no class.
-        colours = values[..., : {2: 1, 4: 3}.get(values.shape[2], values.shape[2])]
-        if (colours != colours[..., :1]).any():
-            raise ValueError("it has colours; a mask must have one number a pixel")
-        values = colours[..., 0]
-    return values.astype("int64")
 
 
 def _look(

@@ -225,7 +225,7 @@ class _Judge:
             )
             return None
         for name, mask in good.items():
-            if mask.path and mask.size != size:
+            if mask.path and not _alike(mask.size, size):
                 bad(
                     self.records.columns[name][i],
                     f"it has {_pixels(mask.size)} pixels, and its picture "

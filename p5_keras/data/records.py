@@ -39,11 +39,14 @@ class Field:
         class_names: Names of the classes, for all kinds but "number".
         values: For "mask", the pixel value of each class; a pixel of any other value
             has no label. If left out, value i is class i.
+        encoding: For "mask": "exact"; "nearest", where each pixel is of the class whose
+            value is nearest; or "colours", where values are 0xRRGGBB.
     """
 
     kind: str
     class_names: tuple[str, ...] = ()
     values: tuple[int, ...] = ()
+    encoding: str = "exact"
 
 
 class Problems:

@@ -209,7 +209,7 @@ def test_what_was_whole_is_not_read_again(tmp_path, monkeypatch):
     assert again[1] == first[1]
     np.testing.assert_array_equal(again[0].shapes, first[0].shapes)
     assert again[0].problems.dropped == first[0].problems.dropped
-    save(tmp_path / "a.jpg", pixels(60, 80))
+    save(tmp_path / "a.jpg", pixels(60, 90))
     save(tmp_path / "b.png", np.full((30, 40), 9, "uint8"), "PNG")
     os.utime(tmp_path / "b.png", ns=(1, 1))
     left, _ = look()

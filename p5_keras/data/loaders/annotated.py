@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p5_keras.data.importers.mask_content import Content
 from p5_keras.data.loaders import boxes, header, listing, voc_xml
 from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Header, Size
@@ -43,14 +44,14 @@ class Example:
         annotation: What its XML says, or `None`.
         drawn: `(height, width)` that the corners of its boxes are seen on.
         side: The same on the picture as it is, or `(0, 0)` where nothing is drawn.
-        values: The pixel values in its mask.
+        mask: What stands in its mask, or `None`.
     """
 
     item: Item
     annotation: Annotation | None
     drawn: Size
     side: Size
-    values: tuple[int, ...]
+    mask: Content | None
 
 
 def read(
@@ -72,7 +73,7 @@ def read(
     examples = []
     for item in items:
         file = item.image  # the one at fault, where there is a fault
-        values: list[int] = []
+        mask: Content | None = None
         annotation, drawn, sides = None, (0, 0), []
         try:
             if reason := listing.fault(file):
@@ -80,8 +81,10 @@ def read(
             head = header.read(file)
             if item.mask:
                 file = item.mask
-                size, values = header.mask(file)
-                sides.append(_mask_side(head, size))
+                mask = header.mask(file)
+                sides.append(_mask_side(head, mask.size))
+                other = mask.size not in (head.stored, head.upright)
+                problems.note(RESIZED, int(other))
             if item.xml:
                 file = item.xml
                 annotation = voc_xml.parse(file.read_bytes(), listing.printable(file))
@@ -99,7 +102,7 @@ def read(
         else:
             _note(item, head, annotation, drawn in sides, problems)
             side = sides[0] if sides else (0, 0)
-            examples.append(Example(item, annotation, drawn, side, tuple(values)))
+            examples.append(Example(item, annotation, drawn, side, mask))
     return examples
 
 
@@ -168,14 +171,17 @@ def box_column(
 #: Notes on boxes, the same for every layout.
 CUT = "boxes cut at the edge of their picture"
 EMPTY = "boxes without area, left out"
+#: On masks.
+RESIZED = "masks of another size than their picture, in proportion: resized"
 
 
 def _mask_side(head: Header, size: Size) -> Size:
-    if size in (head.stored, head.upright):
-        return size
-    raise ValueError(
-        f"it has {header.text(size)} pixels, its picture {header.text(head.stored)}"
-    )
+    side = head.drawn_on(size)
+    if side is None:
+        raise ValueError(
+            f"it has {header.text(size)} pixels, its picture {header.text(head.stored)}"
+        )
+    return side
 
 
 def _xml_side(head: Header, annotation: Annotation, drawn: Size) -> Size:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from p5_keras.data.image_file import EXTENSIONS
+from p5_keras.data.importers import mask_content
 
 Size = tuple[int, int]
 
@@ -42,7 +41,7 @@ class Header:
         sizes = (self.stored, self.upright)
         if said in sizes:
             return said
-        return next((size for size in sizes if _in_proportion(size, said)), None)
+        return next((size for size in sizes if in_proportion(size, said)), None)
 
 
 def read(picture: pathlib.Path) -> Header:
@@ -75,28 +74,22 @@ def misnamed(picture: pathlib.Path, header: Header) -> str:
     return f"pictures called {picture.suffix.lower()} that are {header.format}"
 
 
-def mask(file: pathlib.Path) -> tuple[Size, list[int]]:
-    """Returns the size of a mask and which pixel values stand in it, sorted.
+def mask(file: pathlib.Path) -> mask_content.Content:
+    """Returns what stands in a mask.
 
     Args:
-        file: A picture with one channel, or with a palette.
+        file: A picture with a number, or a colour, for each pixel.
 
     Raises:
-        ValueError: It cannot be read, or has several channels.
+        ValueError: It cannot be read, or is no mask.
     """
-    with _open(file, ["PNG", "GIF", "BMP", "TIFF"]) as image:
-        if image.mode not in ("1", "L", "P") and image.mode[0] != "I":
-            raise ValueError(
-                f"it is {image.mode}, and a mask holds one number for each pixel"
-            )
-        if image.mode[0] == "I":  # 16 bits
-            values = np.unique(np.asarray(image))
-        else:
-            values = np.flatnonzero(image.histogram())
-        return (image.height, image.width), values.tolist()
+    with _open(file, list(EXTENSIONS)) as image:
+        with file.open("rb") as start:
+            depth = mask_content.bit_depth(start.read(26))
+        return mask_content.content(image, str(image.format), depth)
 
 
-def _in_proportion(size: Size, said: Size) -> bool:
+def in_proportion(size: Size, said: Size) -> bool:
     """Whether one size is the other, resized and rounded to whole pixels."""
     small, large = sorted((size, said))
     scale = max(small) / max(large)

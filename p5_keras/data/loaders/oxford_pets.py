@@ -184,5 +184,5 @@ def _add_drawn(
     if any(e.item.mask for e in examples):
         fields["mask"] = Field("mask", _TRIMAP, (1, 2, 3))
         columns["mask"] = [str(e.item.mask or "") for e in examples]
-        bare = [e for e in examples if e.item.mask and 1 not in e.values]
+        bare = [e for e in examples if e.mask and 1 not in e.mask.counts]
         problems.note("trimaps without foreground", len(bare))

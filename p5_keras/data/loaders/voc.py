@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from p5_keras.data.importers import masks
 from p5_keras.data.loaders import annotated, listing, oxford_pets, voc_files, voc_lists
 from p5_keras.data.loaders.annotated import Example
 from p5_keras.data.records import Field, Problems, Records, split_examples
@@ -38,6 +39,7 @@ def load(
     problems: Problems,
     *,
     classes: tuple[str, ...] = (),
+    values: tuple[str, ...] = (),
     difficult: str = "keep",
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Records:
@@ -58,7 +60,8 @@ def load(
     from 1 and the last one belongs to the box, as VOC says: the whole of a picture is
     1, 1, width, height. If a box of the set begins at 0, corners are edges instead.
 
-    In masks, the value 0 is the background and 255 has no label.
+    In masks, the value 0 is the background and 255 has no label, unless they hold these
+    two only; see `masks.decide`.
 
     Args:
         path: The folder.
@@ -66,6 +69,9 @@ def load(
         classes: Names of the classes, in order. By default those in classes.txt,
             labels.txt or label_map.pbtxt beside the folders, else all that are found,
             sorted. Masks have VOC's own classes if the boxes have, else these.
+        values: "NAME:VALUE" for each class of the masks, where the value is a number or
+            a colour #rrggbb; what is not named has no label, but 0 or black is the
+            background. By default what the masks say.
         difficult: "keep", or "drop" for leaving out objects marked as difficult.
         split: Shares of training, validation and test pictures, where the set does
             not say.
@@ -118,7 +124,10 @@ def load(
         fields["objects"] = Field("boxes", names)
         columns["objects"] = list(column)
     if any(e.item.mask for e in examples):
-        fields["mask"] = Field("mask", _mask_classes(examples, names, bool(classes)))
+        own = (top / "ImageSets" / "Segmentation").is_dir()
+        fields["mask"] = _mask_field(
+            examples, names, bool(classes), values, own, problems
+        )
         columns["mask"] = [str(e.item.mask or "") for e in examples]
     return Records(
         name=root.name,
@@ -131,19 +140,19 @@ def load(
     )
 
 
-def _mask_classes(
-    examples: Sequence[Example], names: Sequence[str], listed: bool
-) -> tuple[str, ...]:
-    """Returns the classes of the pixel values 0, 1, …; 255 is none."""
-    top = max(v for e in examples for v in (0, *e.values) if v != 255)
-    if set(names) <= set(CLASSES) and top <= len(CLASSES):
-        return ("background", *CLASSES)
-    classes = tuple(names) if listed else ()
-    if classes[:1] != ("background",):
-        classes = ("background", *classes)
-    if top >= len(classes):
-        raise ValueError(
-            "`classes` must name the class of every pixel value in the masks, from 1 "
-            f"upwards. Received: classes={classes[1:]}, pixel values up to {top}"
-        )
-    return classes
+def _mask_field(
+    examples: Sequence[Example],
+    names: Sequence[str],
+    listed: bool,
+    values: Sequence[str],
+    own: bool,
+    problems: Problems,
+) -> Field:
+    """Returns what the masks hold; `own` says whether the set is that of VOC."""
+    contents = [e.mask for e in examples if e.mask]
+    usual = set(names) <= set(CLASSES) and (
+        bool(names) or own or masks.has_voc_palette(contents)
+    )
+    return masks.decide(
+        contents, names, problems, values, listed, CLASSES if usual else ()
+    )

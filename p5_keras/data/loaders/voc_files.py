@@ -70,7 +70,7 @@ def _official(top: pathlib.Path, problems: Problems) -> list[Item]:
     """Goes by the lists in ImageSets; without any, takes all pictures."""
     images = _by_stem(top / "JPEGImages", SUFFIXES, problems)
     xmls = _by_stem(top / "Annotations", {".xml"})
-    masks = _by_stem(top / "SegmentationClass", {".png"})
+    masks = _by_stem(top / "SegmentationClass", SUFFIXES)
     lists = top / "ImageSets"
     listed = voc_lists.splits(lists / "Main", problems)
     for name, entry in voc_lists.splits(lists / "Segmentation", problems).items():
