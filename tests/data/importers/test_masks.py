@@ -99,13 +99,13 @@ def test_without_a_name_it_is_an_object(tmp_path):
     notes = []
     field, _ = read(tmp_path, [square(0, 255)], notes=notes)
     assert field.class_names == ("background", "object")
-    assert notes == ["masks of 0 and 255: 255 is 'object'"]
+    assert "masks of 0 and 255: 255 is 'object'" in notes
 
 
 def test_masks_of_jpeg_are_cut_in_the_middle(tmp_path):
     notes = []
     field, found = read(tmp_path, [square(0, 255)], "jpg", notes)
-    assert field.encoding == "nearest" and "blurred" in notes[0]
+    assert field.encoding == "nearest" and any("blurred" in n for n in notes)
     np.testing.assert_array_equal(found, INSIDE)
 
 
