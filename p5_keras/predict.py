@@ -5,7 +5,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ def predict_folder(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     batch_size: int = 32,
+    reading: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
     """Predicts every image that lies directly in a folder.
 
@@ -55,6 +56,7 @@ def predict_folder(
         folder: Folder with the images. Hidden files are left out.
         out: Folder for the predictions; made if it is not there.
         batch_size: Number of images that go through the model at once.
+        reading: How the values of the training were read, `Records.reading`.
 
     Returns:
         How many images were predicted, and how many could not be read.
@@ -75,11 +77,12 @@ def predict_folder(
         )
     files = list_images(folder)
     out = make(out, folder)
+    rule = (reading or {}).get("images")
     done = 0
     taken: set[str] = set()
     lines = out / "predictions.jsonl"
     with lines.open("w", encoding="utf-8") as file:
-        for batch in _batches(_readable(files, shape[1:]), batch_size):
+        for batch in _batches(_readable(files, shape[1:], rule), batch_size):
             found = _fields(model, batch, batch_size)
             for image, fields in zip(batch, found, strict=True):
                 maps = _maps(fields, shape[1:3])
@@ -113,12 +116,14 @@ def make(out: str | os.PathLike[str], folder: str | os.PathLike[str]) -> pathlib
     return path
 
 
-def _readable(files: Iterable[pathlib.Path], shape: Any) -> Iterator[_Image]:
+def _readable(
+    files: Iterable[pathlib.Path], shape: Any, rule: Mapping[str, Any] | None
+) -> Iterator[_Image]:
     """Reads what can be read, and says what cannot."""
     height, width, channels = shape
     for path in files:
         try:
-            image, kind = read_image(path)
+            image, kind = read_image(path, rule)
         except ValueError as error:
             logging.warning("%s is left out: %s", path.name, error)
             continue

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from p5_keras.data.importers import image_values
+
 #: Shortest side in pixels of an image that is worth reading.
 MIN_SIDE = 8
 
@@ -88,6 +90,58 @@ class ImageFile:
             return None
         return image.numpy()
 
+    def planes(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Returns what bytes without transparency cannot hold, not turned.
+
+        Returns:
+            Pixels `(height, width, 1 or 3)` of uint8, uint16, int32 or float32, and
+            their opacity `(height, width)` from 0 to 1 or `None`; `None` for an
+            image of opaque bytes.
+        """
+        mode, pixels = self.image.mode, None
+        if self.kind == "PNG" and self.content[24] == 16:  # Pillow cuts off colours
+            pixels = tf.io.decode_png(self.content, 0, tf.uint16).numpy()
+        elif mode.startswith("I;16"):
+            pixels = np.asarray(self.image).astype("uint16")[..., None]
+        elif mode in ("I", "F"):
+            pixels = np.asarray(self.image)[..., None]
+        elif mode in ("LA", "La", "PA", "RGBA", "RGBa") or (
+            "transparency" in self.image.info
+        ):
+            pixels = np.asarray(self.image.convert("RGBA"))
+            if mode in ("LA", "La"):
+                pixels = pixels[..., [0, 3]]
+        if pixels is None:
+            return None
+        if pixels.shape[-1] in (1, 3):
+            return pixels, None
+        full = np.iinfo(pixels.dtype).max
+        alpha = pixels[..., -1].astype("float32") / full
+        opaque = bool((pixels[..., -1] == full).all())
+        if opaque and pixels.dtype == np.uint8:
+            return None
+        return pixels[..., :-1], None if opaque else alpha
+
+    def as_bytes(self, rule: image_values.Rule) -> np.ndarray | None:
+        """Brings it to bytes by a rule, `(height, width, 3)` uint8, not turned.
+
+        Args:
+            rule: Of `image_values`.
+
+        Returns:
+            The pixels, or `None` if it needs no rule.
+
+        Raises:
+            ValueError: The rule does not fit it.
+        """
+        planes = self.planes()
+        if planes is None and "uint8" in rule.get("ranges", {}):
+            planes = self.rgb(), None
+        if planes is None:
+            return None
+        pixels = image_values.apply(*planes, rule)
+        return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
     def rgb(self) -> np.ndarray:
         """Converts it by Pillow, `(height, width, 3)` uint8, not turned."""
         if self.image.mode.startswith("I"):  # 16 bits, which Pillow cuts off at 255
@@ -137,14 +191,18 @@ def open_image(path: str | os.PathLike[str]) -> ImageFile:
     return ImageFile(content, image, kind, turn if turn in range(1, 9) else 1)
 
 
-def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
+def read_image(
+    path: str | os.PathLike[str], rule: image_values.Rule | None = None
+) -> tuple[np.ndarray, str]:
     """Reads an image by its content, whatever its name.
 
-    Colour, grey, palette, 16 bits and CMYK all become RGB; alpha is dropped; of
-    several frames the first is read. The image is turned upright as its EXIF data say.
+    Colour, grey, palette and CMYK all become RGB; of several frames the first is read.
+    The image is turned upright as its EXIF data say.
 
     Args:
         path: A file.
+        rule: How the images of the training were read, see `image_values`. Without it
+            16 bits are cut to the upper 8, and alpha is dropped.
 
     Returns:
         Pixels `(height, width, 3)` uint8, and the name of the format.
@@ -153,7 +211,8 @@ def read_image(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
         ValueError: It cannot be read, or a side has less than `MIN_SIDE` pixels.
     """
     file = open_image(path)
-    pixels = file.decoded()
+    pixels = None if rule is None else file.as_bytes(rule)
+    pixels = file.decoded() if pixels is None else pixels
     if pixels is None:
         logging.debug("Pillow reads %s, as TensorFlow cannot", path)
         pixels = file.rgb()

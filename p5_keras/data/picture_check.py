@@ -10,11 +10,13 @@ import numpy as np
 
 from p5_keras.data.cache import content_key, file_key
 from p5_keras.data.image_file import EXTENSIONS, ImageFile, open_image
-from p5_keras.data.importers import mask_content
+from p5_keras.data.importers import image_values, mask_content
+from p5_keras.data.importers.image_values import Values
 from p5_keras.data.records import Field
 
 # Modes of Pillow without colour.
 _GREY = ("1", "L", "LA", "La", "F")
+_BYTES = Values()
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Look:
         extension: Whether the file has an extension of its format.
         converted: Whether `path` is a copy in another format.
         unknown: Of a mask, the pixel values that are no class.
+        values: Of a picture, what its pixels hold; what they hold as bytes, once a rule
+            has made them so.
     """
 
     path: str
@@ -40,13 +44,15 @@ class Look:
     extension: bool
     converted: bool
     unknown: tuple[int, ...] = ()
+    values: Values = _BYTES
 
 
 def look_at_picture(path: str, folder: pathlib.Path) -> Look:
     """Reads a picture in full, as Pillow and as training do.
 
     What TensorFlow cannot read as `read_image` does is written once as a PNG, not
-    turned; its name follows from path, time and size of the original.
+    turned; its name follows from path, time and size of the original. What needs a rule
+    is only measured: see `convert_picture`.
 
     Args:
         path: The file.
@@ -58,12 +64,42 @@ def look_at_picture(path: str, folder: pathlib.Path) -> Look:
     file = open_image(path)
     grey = file.image.mode in _GREY or file.image.mode.startswith("I")
     copy = None
-    if file.decoded() is None:
+    if planes := file.planes():
+        values = image_values.measure(*planes)
+        return _look(path, file, planes[0].shape[-1], None, values=values)
+    pixels = file.decoded()
+    if pixels is None:
         copy = folder / f"{content_key('picture', file_key(path))}.png"
+        pixels = file.rgb()
         if not copy.exists():
-            pixels = file.rgb()
             _write_png(pixels[..., 0] if grey else pixels, copy)
-    return _look(path, file, 1 if grey else 3, copy)
+    values = Values("uint8", *image_values.span(pixels))
+    return _look(path, file, 1 if grey else 3, copy, values=values)
+
+
+def convert_picture(
+    path: str, folder: pathlib.Path, rule: image_values.Rule, grey: bool
+) -> Look:
+    """Writes a picture once as a PNG of bytes, by the rule of its set.
+
+    Args:
+        path: The file.
+        folder: Where copies go.
+        rule: See `image_values`.
+        grey: Whether it has one channel.
+
+    Raises:
+        ValueError: It cannot be used; the message says why.
+    """
+    file = open_image(path)
+    pixels = file.as_bytes(rule)
+    if pixels is None:
+        raise ValueError("it has changed while it was read")
+    copy = folder / f"{content_key('picture', file_key(path), dict(rule))}.png"
+    if not copy.exists():
+        _write_png(pixels[..., 0] if grey else pixels, copy)
+    values = Values("uint8", *image_values.span(pixels))
+    return _look(path, file, 1 if grey else 3, copy, values=values)
 
 
 def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
@@ -124,6 +160,7 @@ def _look(
     channels: int,
     copy: pathlib.Path | None,
     unknown: tuple[int, ...] = (),
+    values: Values = _BYTES,
 ) -> Look:
     width, height = file.image.size
     return Look(
@@ -135,6 +172,7 @@ def _look(
         extension=pathlib.Path(path).suffix.lower() in EXTENSIONS[file.kind],
         converted=copy is not None,
         unknown=unknown,
+        values=values,
     )
 
 

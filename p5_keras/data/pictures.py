@@ -3,17 +3,19 @@
 import collections
 import os
 import pathlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from p5_keras.data.cache import cache_folder, content_key
+from p5_keras.data.importers import image_values
 from p5_keras.data.picture_check import (
     Look,
     byte_values,
+    convert_picture,
     look_at_mask,
     look_at_picture,
 )
@@ -66,6 +68,7 @@ def inspect(
     records: Records,
     cache_dir: str | os.PathLike[str] | None = None,
     workers: int | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> tuple[Records, Summary]:
     """Reads every picture and mask once; what is at fault goes to `records.problems`.
 
@@ -82,9 +85,11 @@ def inspect(
         cache_dir: Folder for the copies and for what was found; if left out, `p5_keras`
             in the user's folder for caches.
         workers: Threads, two for each core if left out.
+        told: What the user decided of how pixels are read; see `image_values.decide`.
 
     Returns:
-        The records that are left, with `shapes` filled in, and what they are like.
+        The records that are left, with `shapes` filled in and the rule that pixels
+        were read by as `reading["images"]`, and what they are like.
 
     Raises:
         ValueError: Something is at fault and is not to be skipped, a split has nothing
@@ -104,6 +109,10 @@ def inspect(
         # In the order of the records, so that the first fault is always the same one.
         verdicts = pool.map(judge.look, range(len(records)))
         found = [judge.decide(i, *verdict) for i, verdict in enumerate(verdicts)]
+        rule = records.reading.get("images")
+        if rule is None:
+            rule = judge.rule(found, told or {})
+        found = judge.converted(found, rule, pool)
     seen.save()
     rows = np.array([row is not None for row in found], bool)
     left = records.take(rows)
@@ -115,7 +124,7 @@ def inspect(
             f"none in {lost[0]!r}, {len(records)} examples, left out: "
             f"{len(records) - len(left)}"
         )
-    judge.note()
+    judge.note([row.picture for row in kept], rule)
     columns = left.columns | {n: [row.masks[n].path for row in kept] for n in masks}
     looks = [row.picture for row in kept]
     shapes = np.array(
@@ -128,6 +137,7 @@ def inspect(
         columns=columns,
         fields={name: byte_values(f) for name, f in left.fields.items()},
         shapes=shapes,
+        reading={**left.reading, "images": rule},
     )
     formats = collections.Counter(look.kind for look in looks)
     every = [*looks, *(mask for row in kept for mask in row.masks.values())]
@@ -237,9 +247,51 @@ class _Judge:
             self.extensions.add(path)
         return _Row(picture, turn, size, good)
 
-    def note(self) -> None:
-        """Counts what was put right."""
+    def rule(
+        self, rows: Sequence[_Row | None], told: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Decides by the training pictures how values become bytes."""
+        training = self.records.splits == "train"
+        used = [row for row, t in zip(rows, training, strict=True) if row and t]
+        found = [row.picture.values for row in used]
+        rule = image_values.decide(found, self.records.problems, told)
+        count = image_values.beyond(found, rule)
+        self.records.problems.note(
+            "images that reach past the range of their set by more than a tenth, cut "
+            "off there",
+            count,
+            "medium",
+        )
+        return rule
+
+    def converted(
+        self, rows: Sequence[_Row | None], rule: Mapping[str, Any], pool: Executor
+    ) -> list[_Row | None]:
+        """Brings pictures to bytes by a rule, where they need one."""
+        every = "uint8" in rule.get("ranges", {})
+        wanted = [
+            i for i, r in enumerate(rows) if r and (every or r.picture.values.special)
+        ]
+
+        def convert(i: int) -> Look | str:
+            grey = rows[i].picture.channels == 1  # type: ignore[union-attr]
+            path = str(self.records.images[i])  # type: ignore[index]
+            return self._try(convert_picture, path, self.folder, rule, grey)
+
+        out = list(rows)
+        for i, look in zip(wanted, pool.map(convert, wanted), strict=True):
+            if isinstance(look, str):
+                path = _printable(str(self.records.images[i]))  # type: ignore[index]
+                self.records.problems.bad(path, look)
+                out[i] = None
+            else:
+                out[i] = replace(rows[i], picture=look)  # type: ignore[type-var]
+        return out
+
+    def note(self, looks: Sequence[Look], rule: Mapping[str, Any]) -> None:
+        """Counts what was put right, and pictures without content."""
         problems = self.records.problems
+        image_values.note([look.values for look in looks], problems, rule)
         problems.note(
             "pictures whose extension is not that of their format",
             len(self.extensions),

@@ -143,6 +143,9 @@ class Records:
         shapes: What `inspect` finds of each picture, `(n, 4)` whole numbers: height
             and width when upright, channels (1 if grey, else 3), and the EXIF
             orientation that is still to be undone, 1 for none. `None` before.
+        reading: How values were read that could have been read otherwise, decided by
+            the training examples, as JSON can hold it: `"images"`, and what else
+            loaders decide. Given to a loader again, it is the rule for other data.
         problems: What was wrong with the set.
     """
 
@@ -158,6 +161,7 @@ class Records:
     groups: np.ndarray | None = None
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
 
     def __len__(self) -> int:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from p5_keras.data.cache import content_key, file_key
+from p5_keras.data.importers.image_values import Values
 from p5_keras.data.picture_check import Look
 
 # To be raised when what is checked changes.
-_VERSION = 1
+_VERSION = 2
 
 
 class Seen:
@@ -69,4 +70,11 @@ class Seen:
 
 def _look(value: dict[str, Any]) -> Look:
     height, width = value.pop("size")
-    return Look(size=(height, width), unknown=tuple(value.pop("unknown")), **value)
+    values = value.pop("values")
+    values["contrasts"] = tuple(values["contrasts"])
+    return Look(
+        size=(height, width),
+        unknown=tuple(value.pop("unknown")),
+        values=Values(**values),
+        **value,
+    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from p5_keras.data import infer
 from p5_keras.data.from_records import from_records
+from p5_keras.data.importers import image_values
 from p5_keras.data.importers.column_names import note_names
 from p5_keras.data.importers.label_checks import note_labels
 from p5_keras.data.importers.repeats import note_repeats
@@ -135,8 +136,11 @@ def user_data(
         dataset: "folder:PATH", "voc:PATH", "coco:PATH" or "table:PATH", or the name of
             a public set, as TFDS has it: "mnist", "coco/2017".
         options: "name=value" each: arguments of the loader; "kind.FIELD=KIND" for
-            another kind of task than is inferred, one of `infer.KINDS`; and
-            "ignore=FIELD,FIELD" for fields to leave out.
+            another kind of task than is inferred, one of `infer.KINDS`;
+            "ignore=FIELD,FIELD" for fields to leave out; and of pictures
+            "image_range=LOW,HIGH" for the values that are black and white, and
+            "image_background=white", or black or grey, for what transparency is laid
+            on.
         on_bad_example: "raise" or "skip".
         data_dir: For public sets, a folder with a local copy of what would be
             downloaded.
@@ -169,9 +173,12 @@ def user_data(
         ignore: tuple[str, ...] = ()
         if "ignore" not in signature(load).parameters:
             ignore = _names(given.pop("ignore", ""))
-        arguments = keywords(load, given, ["ignore", "kind.FIELD"])
+        told = image_values.told(given)
+        arguments = keywords(
+            load, given, ["ignore", "kind.FIELD", *image_values.OPTIONS]
+        )
         records = load(path, problems, **arguments)
-        return of_records(records, dataset, kind, ignore, scheme in LOADERS)
+        return of_records(records, dataset, kind, ignore, scheme in LOADERS, told)
     _check_name(dataset, scheme, bool(colon), loaders)
     from p5_keras.data.public import public_data
 
@@ -192,6 +199,7 @@ def of_records(
     kind: Mapping[str, str] | None = None,
     ignore: Sequence[str] = (),
     labelled: bool = True,
+    told: Mapping[str, Any] | None = None,
 ) -> UserData:
     """Makes a data set of what a loader read, after looking at its pictures.
 
@@ -201,6 +209,7 @@ def of_records(
         kind: Kinds of task by field, where they are not to be inferred.
         ignore: Fields to leave out.
         labelled: Whether a field must be left that a task can be made of.
+        told: How pixels are read, where that is decided; see `inspect`.
 
     Raises:
         ValueError: A picture is at fault, or an argument is wrong.
@@ -209,7 +218,7 @@ def of_records(
     if labelled:
         note_names(records)
         records = infer.usable(records, kind or {}, ignore)
-    records, pictures = inspect(records)
+    records, pictures = inspect(records, told=told)
     note_repeats(records)
     note_labels(records)
 
