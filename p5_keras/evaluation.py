@@ -12,6 +12,7 @@ from p5_keras.data.labels import Labels
 from p5_keras.model import MultiTaskModel
 from p5_keras.task import Task
 from p5_keras.tasks import Classification
+from p5_keras.verdict import smallest_difference
 
 Logs = dict[str, float]
 
@@ -125,15 +126,17 @@ def assess(
 
     Returns:
         The score of each task with a 95 % interval of the difference (see
-        `paired_interval`), `None` where nothing was labelled; a confusion matrix for
-        each task with one class an example; examples with the truth of what is
-        labelled, and the prediction; and the model's score of each labelled example
+        `paired_interval`), the smallest that matters, and whether all labelled
+        examples got the same answer; `None` where nothing was labelled; a confusion
+        matrix for each task with one class an example; examples with the truth of
+        what is labelled, and the prediction; and the score of each labelled example
         by task.
     """
     decode = {t.name: tf.function(t.decode) for t in model.tasks}
     scores: dict[str, list[np.ndarray]] = {t.name: [] for t in model.tasks}
     confusions: dict[str, np.ndarray] = {}
     examples: list[dict[str, Any]] = []
+    answers = {t.name: _SameAnswer() for t in model.tasks}
     for batch in model.predictions(dataset):
         for task in model.tasks:
             label, fields = batch["label"][task.name], batch["fields"][task.name]
@@ -142,6 +145,7 @@ def assess(
             trivial = {k: v.numpy() for k, v in decode[task.name](output).items()}
             pair = [task.example_scores(label, f)[present] for f in (fields, trivial)]
             scores[task.name].append(np.stack(pair))
+            answers[task.name].see(fields, present)
             if isinstance(task, Classification):
                 n = len(task.class_names)
                 table = confusions.setdefault(task.name, np.zeros((n, n), int))
@@ -173,6 +177,8 @@ def assess(
             "trivial": float(theirs.mean()),
             "difference": float((ours - theirs).mean()),
             "interval": [low, high],
+            "smallest_difference": smallest_difference(task, float(theirs.mean())),
+            "same_answer": answers[task.name].same,
             "examples": len(ours),
         }
     return found, confusions, examples, each
@@ -221,6 +227,24 @@ def paired_interval(
     means = [differences[rng.integers(0, n, n)].mean() for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+class _SameAnswer:
+    """Whether all examples get one answer; a class counts, and not how sure it is."""
+
+    def __init__(self) -> None:
+        self.same = True
+        self._first: dict[str, np.ndarray] = {}
+
+    def see(self, fields: dict[str, Any], present: np.ndarray) -> None:
+        """Compares the labelled examples of a batch with the first one of all."""
+        values = {name: np.asarray(field)[present] for name, field in fields.items()}
+        whole = {n: v for n, v in values.items() if v.dtype.kind in "iub"}
+        for name, own in (whole or values).items():
+            if not len(own) or not self.same:
+                return
+            first = self._first.setdefault(name, own[0])
+            self.same = bool(np.isclose(own, first, rtol=1e-4, atol=0).all())
 
 
 def _repeat(output: np.ndarray, count: int) -> tf.Tensor:

@@ -17,8 +17,9 @@ from p5_keras import (
     report_page,
     report_weighting,
 )
-from p5_keras.report_page import number, section, verdict
+from p5_keras.report_page import number, section
 from p5_keras.task import Task
+from p5_keras.verdict import beats_trivial
 
 Json = dict[str, Any]
 Fields = dict[str, dict[str, np.ndarray]]
@@ -108,7 +109,7 @@ def leaderboard(results: Json) -> str:
             better = " (lower)" if value.get("better") == "lower" else ""
             row = [name, metric + better, *cells, "", ""]
             if metric == task.get("primary"):
-                row[-2:] = ["-", verdict(score)]
+                row[-2:] = ["-", beats_trivial(task)]
                 if score:
                     gain = number(score["difference"], "-", "+")
                     low, high = (number(v, "-", "+") for v in score["interval"])
@@ -124,5 +125,6 @@ def leaderboard(results: Json) -> str:
     notes = [
         "Higher is better but where it says lower. The difference is of scores of the",
         "same test example, model less trivial predictor; above 0 is better.",
+        "It matters from the smallest difference in results.json on.",
     ]
     return "\n".join([lines[0], rule, *lines[1:], rule, *notes])

@@ -10,11 +10,12 @@ import numpy as np
 
 from p5_keras import report_figures as figures
 from p5_keras.task import Task
+from p5_keras.verdict import NO, YES, beats_trivial
 
 Json = dict[str, Any]
 
 _DASH = "–"
-_CHIP = {"yes": "beats trivial", "no": "below trivial", "not shown": "not shown"}
+_CHIP = {YES: "beats trivial", NO: "not better than trivial"}
 _OBJECTIVE = """<p>Training minimises this sum: the loss L of every task times its
 weight α, plus λ‖θ‖² over the kernels θ of the trunk and γ‖φ‖² over the kernels φ of
 the heads, with λ&nbsp;=&nbsp;{trunk_l2} and γ&nbsp;=&nbsp;{head_l2}. A logged
@@ -27,7 +28,9 @@ that stands for its task.</p>"""
 _PAIRED = """<p class="note">Model and trivial predictor are scored on the same test
 examples; the difference is the mean over examples with its 95% interval, and higher is
 better for every score. The trivial predictor knows the training labels and never sees
-an input.</p>"""
+an input. What matters is the smallest difference that counts, here and in the metric
+that stands for the task; see docs/results.md. One answer for every example never
+counts.</p>"""
 
 
 def number(value: float | None, missing: str = _DASH, sign: str = "") -> str:
@@ -40,14 +43,6 @@ def number(value: float | None, missing: str = _DASH, sign: str = "") -> str:
     return format(value, f"{sign},.{digits}f")
 
 
-def verdict(score: Json | None) -> str:
-    """Says whether a task beats the trivial predictor: "yes", "no" or "not shown"."""
-    low, high = (score or {}).get("interval") or (None, None)
-    if low is not None and low > 0:
-        return "yes"
-    return "no" if high is not None and high < 0 else "not shown"
-
-
 def summary(results: Json) -> str:
     """Says in one line what the run was."""
     tasks, train = results.get("tasks", {}), results.get("train", {})
@@ -55,7 +50,7 @@ def summary(results: Json) -> str:
     if train.get("epochs"):
         time = _duration(train.get("wall_seconds"))
         text += f", trained for {_count(train['epochs'], 'epoch')} in {time}"
-    beaten = sum(verdict(task.get("score")) == "yes" for task in tasks.values())
+    beaten = sum(beats_trivial(task) == "yes" for task in tasks.values())
     if any(task.get("score") for task in tasks.values()):
         text += f". {beaten} of {len(tasks)} shown to beat the trivial predictor"
     return f"{text}."
@@ -70,13 +65,14 @@ def tiles(tasks: Json) -> str:
     """Shows the primary metric of each task, large."""
     cards = []
     for name, task in tasks.items():
-        primary, answer = task.get("primary", ""), verdict(task.get("score"))
+        primary, answer = task.get("primary", ""), beats_trivial(task)
         value = task.get("metrics", {}).get(primary, {})
         text = (
             f"<h3>{escape(name)}</h3><b>{number(value.get('test'))}</b>"
             f'<div class="beside">{escape(primary)} {_arrow(value)}<br>'
             f"trivial {number(value.get('trivial'))}</div>"
-            f'<span class="chip {answer}">{_CHIP[answer]}</span>{_reason(value)}'
+            f'<span class="chip {answer}">{_CHIP.get(answer, answer)}</span>'
+            f"{_reason(value)}"
         )
         cards.append(_card(text, "tile"))
     return _grid("tiles", cards)
@@ -103,7 +99,7 @@ def paired(tasks: Json) -> str:
     """Compares every task with the trivial predictor, example by example."""
     rows = []
     for name, task in tasks.items():
-        score, answer = task.get("score") or {}, verdict(task.get("score"))
+        score, answer = task.get("score") or {}, beats_trivial(task)
         low, high = (number(v, sign="+") for v in score.get("interval", (None, None)))
         rows.append(
             [
@@ -114,11 +110,12 @@ def paired(tasks: Json) -> str:
                 number(score.get("trivial")),
                 number(score.get("difference"), sign="+"),
                 f"{low} to {high}" if score else _DASH,
+                number(score.get("smallest_difference")),
                 f"{score.get('examples', 0):,}",
             ]
         )
     head = ["task", "score of an example", "beats the trivial predictor", "model"]
-    head += ["trivial", "difference", "95% interval", "examples"]
+    head += ["trivial", "difference", "95% interval", "matters from", "examples"]
     return scroll(table(head, rows, 3)) + _PAIRED if rows else ""
 
 

@@ -15,6 +15,7 @@ from p5_keras.data import Source, by_source
 from p5_keras.model import MultiTaskModel
 from p5_keras.plan import Plan
 from p5_keras.state_files import Progress
+from p5_keras.verdict import beats_trivial, smallest_difference
 from p5_keras.workdir import versions
 
 Json = dict[str, Any]
@@ -124,7 +125,12 @@ def results(
                 "val": val.get(key, math.nan),
                 "trivial": trivial.get(key, math.nan),
             }
-            metrics[name] = {**values, "better": better}
+            smallest = smallest_difference(task, values["trivial"], name)
+            metrics[name] = {
+                **values,
+                "better": better,
+                "smallest_difference": smallest,
+            }
             empty = [split for split, value in values.items() if math.isnan(value)]
             if empty:
                 where = " and ".join(empty)
@@ -135,6 +141,7 @@ def results(
             "metrics": metrics,
             "score": scores[task.name],
         }
+        tasks[task.name]["verdict"] = beats_trivial(tasks[task.name])
     return {
         "recipe": decided["recipe"],
         "seed": decided["seed"],

@@ -49,6 +49,9 @@ class Task:
     primary: ClassVar[str] = ""
     #: What `example_scores` measures, for the reader of a table.
     score_name: ClassVar[str] = ""
+    #: Of each metric, the smallest difference that matters, as a share of the way from
+    #: a baseline to perfection; 0.02 of one that is not named. See `p5_keras.verdict`.
+    smallest_difference: ClassVar[dict[str, float]] = {}
     #: How many pictures `views` makes of one.
     pictures: ClassVar[int] = 1
     #: What the label's field holds that moves with the image: "boxes", "map", or "".

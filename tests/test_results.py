@@ -1,5 +1,7 @@
 import math
 
+import pytest
+
 import p5_keras as p5
 
 
@@ -30,12 +32,21 @@ def test_results_hold_every_metric_of_every_task():
         "kind": "classification",
         "primary": "accuracy",
         "metrics": {
-            "accuracy": {"test": 0.5, "val": 0.25, "trivial": 0.5, "better": "higher"}
+            "accuracy": {
+                "test": 0.5,
+                "val": 0.25,
+                "trivial": 0.5,
+                "better": "higher",
+                "smallest_difference": 0.01,
+            }
         },
         "score": {"mean": 0.5},
+        "verdict": "not shown",
     }
     sizes = found["tasks"]["size"]["metrics"]
-    assert sizes["mae"] == {"test": 1.0, "val": 1.0, "trivial": 4.0, "better": "lower"}
+    assert (sizes["mae"]["test"], sizes["mae"]["trivial"]) == (1.0, 4.0)
+    assert sizes["mae"]["better"] == "lower"
+    assert sizes["mae"]["smallest_difference"] == pytest.approx(0.08)
     assert found["tasks"]["size"]["score"] is None
     # Dense: 2 -> 4 in the trunk, 4 -> 3 and 4 -> 1 in the heads.
     sizes = {"trunk": 12, "sharing": 0, "heads": {"kind": 15, "size": 5}}

@@ -5,7 +5,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,15 @@ import numpy as np
 from p5_keras.compare.arms import JOINT, SINGLE, TUNED, Arm
 from p5_keras.compare.statistics import delta_m, interval, mean_ranks
 from p5_keras.task import Task
+from p5_keras.verdict import (
+    NO,
+    SMALL,
+    UNKNOWN,
+    YES,
+    answer_of,
+    sign,
+    smallest_difference,
+)
 from p5_keras.workdir import Workdir, versions
 
 Json = dict[str, Any]
@@ -68,7 +77,7 @@ def gather(
             for model, results in runs.items()
             for task in model.tasks
         }
-    _compare(found, scores, better)
+    _compare(found, scores, better, {task.name: task for task in tasks})
     return {
         "date": datetime.date.today().isoformat(),
         "command": shlex.join(["python", *sys.argv]),
@@ -117,7 +126,9 @@ def _sum(part: Json) -> int:
     return int(part["trunk"] + part["sharing"] + sum(part["heads"].values()))
 
 
-def _compare(found: Json, scores: Json, better: Json) -> None:
+def _compare(
+    found: Json, scores: Json, better: Json, tasks: Mapping[str, Task]
+) -> None:
     """Adds gains, ranks and differences to what is known of each arm."""
     single = found[SINGLE]["metrics"]
     means = {
@@ -140,7 +151,12 @@ def _compare(found: Json, scores: Json, better: Json) -> None:
             if (arm, other) == (JOINT, TUNED):  # the other way round is enough
                 continue
             entry["differences"][other] = {
-                task: vars(interval(scores[arm][task] - scores[other][task]))
+                task: {
+                    **vars(interval(scores[arm][task] - scores[other][task])),
+                    "smallest_difference": smallest_difference(
+                        tasks[task], means[other][task]
+                    ),
+                }
                 for task in means[arm]
                 if scores[arm][task].shape[1] > 1
             }
@@ -156,19 +172,14 @@ def _of_seed(metrics: Json, i: int) -> Json:
     }
 
 
-def shown(difference: Json) -> int:
-    """1 or -1 where the interval lies above or below 0, else 0."""
-    return int(difference["low"] > 0) - int(difference["high"] < 0)
-
-
 def verdicts(arms: Json) -> Iterable[str]:
     """Says in words what the intervals support, and no more."""
     joint = arms[JOINT]["differences"].get(SINGLE, {})
     for task, difference in joint.items():
         yield _about(task, JOINT, "a model of its own", difference)
-        if shown(difference) < 0:
+        if sign(difference) < 0:
             yield from _what_to_try(task, arms)
-    gains = [shown(d) for d in joint.values()]
+    gains = [sign(d) for d in joint.values()]
     wins, losses = gains.count(1), gains.count(-1)
     flops = arms[JOINT]["flops"] / arms[SINGLE]["flops"]
     cost = f"It costs {flops:.2f} of the operations of {len(joint)} models."
@@ -193,17 +204,22 @@ def verdicts(arms: Json) -> Iterable[str]:
 
 
 def _in_words(differences: Json) -> str:
-    signs = {task: shown(d) for task, d in differences.items()}
+    answers = {task: answer_of(d) for task, d in differences.items()}
     parts = [
-        f"{word} on {', '.join(t for t, s in signs.items() if s == sign)}"
-        for sign, word in ((1, "better"), (-1, "worse"))
-        if sign in signs.values()
+        f"{word} on {', '.join(t for t, a in answers.items() if a == said)}"
+        for said, word in ((YES, "better"), (NO, "worse"), (SMALL, SMALL))
+        if said in answers.values()
     ]
     return " and ".join(parts) or "no difference found on any task"
 
 
 def _about(task: str, arm: str, other: str, d: Json) -> str:
-    how = ("loses against", "shows no difference from", "gains on")[shown(d) + 1]
+    how = {
+        YES: "gains on",
+        NO: "loses against",
+        SMALL: "differs too little to matter from",
+        UNKNOWN: "shows no difference from",
+    }[answer_of(d)]
     return (
         f"{task}: the {arm} model {how} {other}: {d['mean']:+.4f} "
         f"({d['low']:+.4f} to {d['high']:+.4f})."
@@ -217,7 +233,7 @@ def _what_to_try(task: str, arms: Json) -> Iterable[str]:
         for arm, entry in arms.items()
         if arm not in (SINGLE, JOINT)
         and task in entry["differences"][SINGLE]
-        and shown(entry["differences"][SINGLE][task]) >= 0
+        and sign(entry["differences"][SINGLE][task]) >= 0
     ]
     if keeps:
         yield f"{task}: no loss is shown with {', '.join(keeps)}."

@@ -12,8 +12,8 @@ import numpy as np
 from p5_keras import report_figures as figures
 from p5_keras.compare import page_choice
 from p5_keras.compare.arms import JOINT, SINGLE
-from p5_keras.compare.findings import shown
 from p5_keras.report_page import number, scroll, section, table
+from p5_keras.verdict import NO, UNKNOWN, YES, answer_of, sign
 
 Json = dict[str, Any]
 
@@ -24,9 +24,12 @@ better, over tasks and over all metrics. Rank 1 is the best.</p>"""
 _TRAINING = """<p class="note">Operations of training are three times those of the
 forward passes, which is what a plain step takes; a gradient method takes more. Seconds
 are of the training alone.</p>"""
+_WORDS = {YES: "better", NO: "worse", UNKNOWN: "no difference found"}
 _DIFFERENCES = """<p class="note">Differences of the score of the same test example with
 the same seed, with a 95% interval for other seeds and other examples of the same kind;
-higher is better for every score. Of many intervals one in twenty misses by chance.
+higher is better for every score. Too small to matter is what is below the smallest
+difference that counts, which docs/results.md says for each metric. Of many intervals
+one in twenty misses by chance.
 </p>"""
 
 
@@ -155,8 +158,8 @@ def _differences(found: Json) -> str:
     for arm, entry in found["arms"].items():
         for other, by_task in entry["differences"].items():
             for task, d in by_task.items():
-                answer = ("no", "not shown", "yes")[shown(d) + 1]
-                word = ("worse", "no difference found", "better")[shown(d) + 1]
+                answer = answer_of(d)
+                word = _WORDS.get(answer, answer)
                 rows.append(
                     [
                         f"<b>{escape(arm)}</b> against {escape(other)}",
@@ -209,7 +212,7 @@ def _bars(found: Json) -> Any:
             d = found["arms"][arm]["differences"].get(SINGLE, {}).get(task)
             if d is None:
                 continue
-            color = ("#b91c1c", "#78716c", "#15803d")[shown(d) + 1]
+            color = ("#b91c1c", "#78716c", "#15803d")[sign(d) + 1]
             ends = [[d["mean"] - d["low"]], [d["high"] - d["mean"]]]
             axes.errorbar(d["mean"], i, xerr=ends, fmt="o", ms=4, lw=1.5, color=color)
         axes.axvline(0, color="#e7e5e4", lw=1, zorder=0)

@@ -34,6 +34,7 @@ class Contrast(Unlabelled):
     better = {"match": "higher"}
     primary = "match"
     score_name = "less loss"
+    smallest_difference = {"match": 0.02}
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class MaskedText(Unlabelled):
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "less loss"
+    smallest_difference = {"accuracy": 0.02}
 
     def __init__(
         self, name: str, *, vocabulary: int, ratio: float = 0.15, **kwargs: Any

@@ -34,6 +34,7 @@ class Rotation(Unlabelled):
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "less loss"
+    smallest_difference = {"accuracy": 0.02}
 
     def __init__(self, name: str, *, hidden: int = 0, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)

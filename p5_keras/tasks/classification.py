@@ -41,6 +41,7 @@ class Classification(VectorTask):
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "accuracy"
+    smallest_difference = {"accuracy": 0.02}
     refuses = {}
 
     def __init__(

@@ -54,6 +54,7 @@ class Clustering(VectorTask):
     better = {"error": "lower", "nmi": "higher", "ari": "higher"}
     primary = "error"
     score_name = "log-probability of its cluster"
+    smallest_difference = {"error": 0.02, "nmi": 0.02, "ari": 0.02}
     refuses = {}
 
     def __init__(

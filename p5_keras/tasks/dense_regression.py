@@ -42,6 +42,7 @@ class DenseRegression(MapTask):
     better = {"abs_rel": "lower", "rmse": "lower", "delta1": "higher"}
     primary = "abs_rel"
     score_name = "negative AbsRel"
+    smallest_difference = {"abs_rel": 0.02, "rmse": 0.02, "delta1": 0.02}
     follows = "map"
     void = 0
     changing = ("zoom", "stretch", "shear")

@@ -75,6 +75,7 @@ class Detection(Task):
     better = {"map": "higher", "map50": "higher", "recall": "higher"}
     primary = "map50"
     score_name = "image AP50"
+    smallest_difference = {"map": 0.01, "map50": 0.01, "recall": 0.01}
     follows = "boxes"
     refuses = {
         "mixup": "an object that shines through is neither there nor absent",

@@ -37,6 +37,7 @@ class MultiLabel(VectorTask):
     better = {"accuracy": "higher", "auc": "higher"}
     primary = "auc"
     score_name = "accuracy"
+    smallest_difference = {"accuracy": 0.02, "auc": 0.04}
     refuses = {}
 
     def __init__(

@@ -39,6 +39,7 @@ class Ordinal(VectorTask):
     better = {"mae": "lower", "accuracy": "higher"}
     primary = "mae"
     score_name = "negative distance in classes"
+    smallest_difference = {"mae": 0.02, "accuracy": 0.02}
 
     def __init__(
         self,

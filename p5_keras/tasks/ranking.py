@@ -54,6 +54,7 @@ class Ranking(VectorTask):
     better = {"ndcg": "higher", "auc": "higher"}
     primary = "ndcg"
     score_name = "share of its pairs in the batch that are in order"
+    smallest_difference = {"ndcg": 0.02, "auc": 0.04}
 
     @property
     def units(self) -> int:

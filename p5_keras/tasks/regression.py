@@ -36,6 +36,7 @@ class Regression(VectorTask):
     better = {"mae": "lower", "rmse": "lower"}
     primary = "mae"
     score_name = "negative absolute error"
+    smallest_difference = {"mae": 0.02, "rmse": 0.02}
     refuses = {"cutmix": "a value of an image is no mean over its parts"}
 
     def __init__(

@@ -45,6 +45,7 @@ class Segmentation(MapTask):
     better = {"miou": "higher", "pixel_accuracy": "higher"}
     primary = "miou"
     score_name = "image mIoU"
+    smallest_difference = {"miou": 0.02, "pixel_accuracy": 0.02}
     follows = "map"
     refuses = {"mixup": "a pixel of two images has two classes"}
 

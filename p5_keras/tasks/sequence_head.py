@@ -32,6 +32,7 @@ class SequenceTask(Task):
     better = {"error_rate": "lower", "accuracy": "higher"}
     primary = "error_rate"
     score_name = "negative error rate"
+    smallest_difference = {"error_rate": 0.01, "accuracy": 0.01}
 
     def __init__(
         self,

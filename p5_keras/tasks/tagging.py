@@ -43,6 +43,7 @@ class Tagging(Task):
     better = {"f1": "higher", "accuracy": "higher"}
     primary = "f1"
     score_name = "share of tokens that are right"
+    smallest_difference = {"f1": 0.01, "accuracy": 0.02}
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ class Unlabelled(Task):
     better: ClassVar[dict[str, str]] = {"error": "lower"}
     primary = "error"
     score_name = "less error"
+    smallest_difference: ClassVar[dict[str, float]] = {"error": 0.02}
     refuses: ClassVar[dict[str, str]] = {}
 
     def errors(self, output: Tensor) -> Tensor:

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from p5_keras.data.importers.label_checks import present
 from p5_keras.data.importers.repeats import same_rows
@@ -113,8 +111,7 @@ def kind_of_name(name: str) -> str:
 def _are_dates(values: np.ndarray) -> bool:
     if values.dtype.kind not in "OUS":
         return False
-    texts = pa.array(values[:100].tolist(), pa.string())
-    return bool(pc.all(pc.match_substring_regex(texts, _DATE)).as_py())
+    return all(re.match(_DATE, str(value)) for value in values[:100])
 
 
 def _spread(groups: np.ndarray, splits: np.ndarray) -> int:
