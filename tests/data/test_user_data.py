@@ -77,8 +77,8 @@ def test_a_table_has_its_own_ignore(tmp_path):
             "folder:PETS",
             ["lable=x"],
             "Unknown option of this data set. Did you mean 'label'? Received: 'lable'; "
-            "['split', 'label', 'rate', 'seconds', 'encoding', 'ignore', 'kind.FIELD', "
-            "'image_range', 'image_background']",
+            "['split', 'label', 'classes', 'rate', 'seconds', 'encoding', 'ignore', "
+            "'kind.FIELD', 'image_range', 'image_background']",
         ),
         (
             "folder:PETS",

@@ -2,13 +2,17 @@
 
 import pathlib
 import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from p5_keras.data.importers import layouts
 from p5_keras.data.loaders import folder_sounds, folder_texts, listing
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Field, Problems, Records, split_examples
 from p5_keras.data.sound_file import EXTENSIONS
+from p5_keras.values import unknown
 
 _LAYOUT = (
     "PATH/<class>/… or PATH/train/<class>/… with folders for validation and test "
@@ -30,6 +34,7 @@ def load(
     *,
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
     label: str = "class",
+    classes: tuple[str, ...] = (),
     rate: int | None = None,
     seconds: float | None = None,
     encoding: str = "utf-8",
@@ -48,6 +53,8 @@ def load(
         split: Shares of training, validation and test pictures, for each class, where
             the folders do not say.
         label: Name of the field that holds the class.
+        classes: The folders that are classes, by name; all if left out, unless they are
+            evidently something else, see `layouts`.
         rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
         seconds: Length of a sound; see there.
         encoding: Of texts, such as cp1252 or latin-1.
@@ -69,36 +76,43 @@ def load(
     top, roots = _splits(root, path)
     if not roots:
         _check_classes(top, path, suffixes, what)
-    images, names, classes, given = [], [], [], []
+    found = []
     for part, folder in roots.items() or [("", top)]:
         folders, files = listing.entries(folder)
         _note_others(files, problems, suffixes, what, beside=True)
-        for class_folder in folders:
-            pictures, others = _pictures(class_folder, suffixes)
-            _note_others(others, problems, suffixes, what)
-            where = class_folder.relative_to(top).as_posix()
-            if not pictures:
-                problems.note(f"class folder {where!r} holds no {what}")
-            for picture in pictures:
-                if reason := listing.fault(picture):
-                    problems.bad(listing.printable(picture), reason)
-                    continue
+        found += [_ClassFolder(part, f, *_pictures(f, suffixes)) for f in folders]
+    images, names, labels, given = [], [], [], []
+    for part, class_folder, pictures, others in _chosen(found, classes, path, problems):
+        _note_others(others, problems, suffixes, what)
+        where = class_folder.relative_to(top).as_posix()
+        if not pictures:
+            problems.note(f"class folder {where!r} holds no {what}")
+        masks = set(layouts.masks_beside(pictures) if what == "picture" else ())
+        problems.note(
+            "pictures called like another with _mask or the like, and of few values: "
+            "taken for its mask and left out",
+            len(masks),
+            "medium",
+        )
+        for picture in pictures:
+            if reason := listing.fault(picture):
+                problems.bad(listing.printable(picture), reason)
+            elif picture not in masks:
                 images.append(str(picture))
                 names.append(picture.relative_to(top).as_posix())
-                # Macintosh archives write é as two characters, others as one.
-                classes.append(unicodedata.normalize("NFC", class_folder.name))
+                labels.append(_name(class_folder))
                 given.append(part)
     if roots:
         _note_unused(top, roots, problems, suffixes, what)
-    class_names = sorted(set(classes))
+    class_names = sorted(set(labels))
     if len(class_names) < 2:
         raise ValueError(
             f"`path` must hold {what}s of two classes or more, as {_LAYOUT}."
             f"{_hint(top, roots)} Received: path={path!r}, classes with "
             f"{what}s: {class_names}"
         )
-    splits = split_examples(names, given if roots else None, classes, split, problems)
-    ids = np.searchsorted(class_names, classes).astype("int64")
+    splits = split_examples(names, given if roots else None, labels, split, problems)
+    ids = np.searchsorted(class_names, labels).astype("int64")
     records = Records(
         name=root.name,
         splits=splits,
@@ -112,6 +126,62 @@ def load(
     if what == "text":
         return folder_texts.written(records, images, encoding)
     return folder_sounds.heard(records, images, rate, seconds)
+
+
+class _ClassFolder(NamedTuple):
+    """A folder that may be a class, of one split."""
+
+    part: str
+    folder: pathlib.Path
+    files: list[pathlib.Path]
+    others: list[pathlib.Path]
+
+
+def _name(folder: pathlib.Path) -> str:
+    # Macintosh archives write é as two characters, others as one.
+    return unicodedata.normalize("NFC", folder.name)
+
+
+def _chosen(
+    found: Sequence[_ClassFolder],
+    classes: Sequence[str],
+    path: str,
+    problems: Problems,
+) -> list[_ClassFolder]:
+    """Returns the folders that are classes; `classes` is the user's choice.
+
+    Raises:
+        ValueError: They are evidently something else, or one that is chosen is missing.
+    """
+    by_name: dict[str, list[_ClassFolder]] = {}
+    for one in found:
+        by_name.setdefault(_name(one.folder), []).append(one)
+    if classes:
+        for name in classes:
+            if name not in by_name:
+                raise ValueError(unknown("folder of `classes`", name, by_name))
+        for name in sorted(set(by_name) - set(classes)):
+            problems.note(f"folder {name!r} is none of the classes, left out")
+        return [one for one in found if _name(one.folder) in classes]
+    folders = [
+        layouts.Folder(
+            name,
+            [file for one in ones for file in one.files],
+            [inner.name for inner in listing.entries(ones[0].folder)[0]],
+            frozenset(
+                f.suffix.lower() for one in ones for f in (*one.files, *one.others)
+            ),
+        )
+        for name, ones in by_name.items()
+    ]
+    if reason := layouts.not_classes(folders):
+        raise ValueError(
+            f"`path` must hold a folder for each class. Received: path={path!r}, in "
+            f"which {reason}"
+        )
+    for doubt in layouts.doubts(folders):
+        problems.note(doubt, severity="medium")
+    return list(found)
 
 
 def _kind(root: pathlib.Path) -> tuple[frozenset[str], str]:
@@ -178,15 +248,18 @@ def _check_classes(
 ) -> None:
     """Refuses a folder without class folders."""
     folders, files = listing.entries(top)
-    count = sum(f.suffix.lower() in suffixes for f in files)
+    own = [f for f in files if f.suffix.lower() in suffixes]
     if not folders:
         raise ValueError(
-            f"`path` must hold a folder for each class, as {_LAYOUT}. Received: "
-            f"path={path!r}, with {count} {what}s and no folder"
+            f"`path` must hold a folder for each class, as {_LAYOUT}."
+            f"{layouts.prefixed(own)} Received: path={path!r}, with {len(own)} {what}s "
+            "and no folder"
         )
     if all(folder.name.casefold() in SPLITS for folder in folders):
+        inside = [file for folder in folders for file in listing.entries(folder)[1]]
         raise ValueError(
-            f"Each split must hold a folder for each class, as {_LAYOUT}. Received: "
+            f"Each split must hold a folder for each class, as {_LAYOUT}."
+            f"{layouts.prefixed(inside)} Received: "
             f"path={path!r}, with no folder in {sorted(f.name for f in folders)}"
         )
 
