@@ -19,7 +19,10 @@ def run(path: str, images: np.ndarray) -> dict[str, np.ndarray]:
 
         interpreter = Interpreter(path)  # must live as long as what runs
         serve = interpreter.get_signature_runner("serving_default")
-        (name,) = serve.get_input_details()
+        ((name, input_),) = serve.get_input_details().items()
+        # The runtime would take images of any size, and answer some.
+        if images.shape[1:] != tuple(input_["shape_signature"][1:]):
+            raise ValueError(f"the model takes {input_['shape_signature']} images")
         return serve(**{name: images})
     if path.endswith(".onnx"):
         import onnxruntime

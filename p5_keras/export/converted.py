@@ -104,7 +104,7 @@ def onnx(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
 @contextlib.contextmanager
 def _folder(model: MultiTaskModel) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        saved_model(model, folder)
+        saved_model(model, folder, looks=False)
         yield folder
 
 

@@ -1,14 +1,21 @@
 """From encoded images to the input of a model, inside of the graph."""
 
+import functools
 from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.export.image_limits import MAX_PIXELS, within, within_jpeg
+
 Tensor = Any
+
+#: Pixels from which on an image is made small before it is made grey: in floats a
+#: large one takes a gigabyte.
+LARGE = 12_000_000
 
 
 def decode_images(
-    content: Tensor, shape: tuple[int, int, int]
+    content: Tensor, shape: tuple[int, int, int], max_pixels: int = MAX_PIXELS
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Decodes a batch of images; one that is broken does not spoil the others.
 
@@ -16,21 +23,32 @@ def decode_images(
         content: `(batch,)` strings, each a JPEG, PNG, GIF or BMP file. EXIF data are
             not read: an image must be upright.
         shape: Height, width and channels (1 or 3) that the model takes.
+        max_pixels: A file with a larger image counts as broken; it is not decoded.
 
     Returns:
         Images `(batch, *shape)` float32 from 0 to 255, 0 where one is broken; height
         and width `(batch, 2)` of each file's image; and `(batch,)` whether it was read.
     """
     height, width, channels = shape
-    count = tf.size(content)
+    count, content = tf.size(content), within(content, max_pixels)
 
     def decode(index: Tensor, file: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        image = tf.io.decode_image(file, 3, expand_animations=False)
+        image = tf.io.decode_image(
+            within_jpeg(file, max_pixels), 3, expand_animations=False
+        )
         image.set_shape([None, None, 3])
         size = tf.shape(image)[:2]
+        small = functools.partial(tf.image.resize, size=[height, width], antialias=True)
         if channels == 1:
-            image = tf.image.rgb_to_grayscale(image)
-        image = tf.round(tf.image.resize(image, [height, width], antialias=True))
+            grey = tf.image.rgb_to_grayscale
+            image = tf.cond(
+                tf.reduce_prod(size) > LARGE,
+                lambda: grey(small(image)),
+                lambda: small(grey(image)),
+            )
+        else:
+            image = small(image)
+        image = tf.round(image)
         return index, image, size
 
     # A failing element is left out by tf.data, and by nothing else in a graph.

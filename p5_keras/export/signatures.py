@@ -1,13 +1,16 @@
 """A SavedModel with decoded, named outputs."""
 
+import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from p5_keras.export.entries import OF_TENSORS, of_tensors, raw
+from p5_keras.export.entries import OF_TENSORS, Entry, files, of_tensors, raw
 from p5_keras.export.image_bytes import decode_images
+from p5_keras.export.image_limits import MAX_PIXELS
 from p5_keras.export.warm_up import write_warm_up
 from p5_keras.export.wav_bytes import decode_wavs
 from p5_keras.inputs import Waveform
@@ -16,7 +19,13 @@ from p5_keras.model import MultiTaskModel
 Tensor = Any
 
 
-def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
+def saved_model(
+    model: MultiTaskModel,
+    path: str | os.PathLike[str],
+    image_range: tuple[float, float] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    looks: bool = True,
+) -> None:
     """Exports a SavedModel that needs nothing of this package.
 
     It has these signatures over a batch of inputs, `(batch, height, width, channels)`
@@ -37,11 +46,23 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     - `serve_tensors`, where the first takes raw values: the same from what these
       become, as the model itself takes it.
 
+    A request is looked at first (`p5_keras.export.checks`): one of another rank or
+    size, or with a number out of range, is an INVALID_ARGUMENT error that says so; one
+    of no example has an answer of none. Images have a range, 0 to 255, if the network
+    begins by scaling it; samples must be within ±2; all else within ±1e30. A column of
+    a table may hold NaN where a number is missing; elsewhere NaN is refused.
+
     A request for each is written for TensorFlow Serving to warm up with.
 
     Args:
         model: The model.
         path: Folder to write; whatever it held is replaced.
+        image_range: The least and the largest number of an image; `None` for 0 and 255
+            if the network begins by scaling these, and for any if not.
+        max_pixels: The largest image that `serve_image_bytes` decodes; a larger one
+            has `ok` false.
+        looks: Whether requests are looked at; not where the SavedModel is a step to
+            another format, which has no such operations.
 
     Raises:
         ValueError: The keys of two tasks clash.
@@ -57,19 +78,20 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     shape = tuple(model.inputs[0].shape[1:])
 
     entry, own = raw(model), of_tensors(model)
+    if image_range is not None:
+        ranges = {own.specs[0].name: image_range}
+        own = dataclasses.replace(own, ranges=ranges)
+        entry = entry if model.encoders else own
 
-    def serve(*values: Tensor) -> dict[str, Any]:
-        return decoded(model, entry.read(*values))
+    def decode(x: Any) -> dict[str, Any]:
+        return decoded(model, x)
 
-    def serve_tensors(*values: Tensor) -> dict[str, Any]:
-        return decoded(model, own.read(*values))
-
-    def raw_outputs(*values: Tensor) -> dict[str, Any]:
-        found = model(entry.read(*values), training=False)
+    def raw_outputs(x: Any) -> dict[str, Any]:
+        found = model(x, training=False)
         return {name: tf.identity(y) for name, y in found.items()}
 
-    def serve_image_bytes(image_bytes: Tensor) -> dict[str, Any]:
-        x, size, ok = decode_images(image_bytes, shape)
+    def from_image_bytes(image_bytes: Tensor) -> dict[str, Any]:
+        x, size, ok = decode_images(image_bytes, shape, max_pixels)
         found = decoded(model, x)
         factor = tf.cast(size, tf.float32) / tf.constant(shape[:2], tf.float32)
         factor = tf.gather(factor, [1, 0, 1, 0], axis=1)[:, None]
@@ -77,7 +99,7 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
             found[key] *= factor
         return found | {"ok": ok}
 
-    def serve_wav_bytes(wav_bytes: Tensor) -> dict[str, Any]:
+    def from_wav_bytes(wav_bytes: Tensor) -> dict[str, Any]:
         x, ok = decode_wavs(wav_bytes, rate, shape[0])
         return decoded(model, x) | {"ok": ok}
 
@@ -87,22 +109,24 @@ def saved_model(model: MultiTaskModel, path: str | os.PathLike[str]) -> None:
     entry.read(*sample.values())  # layers must be built to be tracked
     for layer in [x for e in model.encoders.values() for x in e.layers()]:
         archive.track(layer)
-    archive.add_endpoint("serving_default", serve, input_signature=entry.specs)
-    archive.add_endpoint("raw", raw_outputs, input_signature=entry.specs)
+
+    def add(name: str, way: Entry, answer: Callable[[Any], dict[str, Any]]) -> None:
+        archive.add_endpoint(name, way.serve(answer, looks), way.specs)
+
+    add("serving_default", entry, decode)
+    add("raw", entry, raw_outputs)
     requests: dict[str, dict[str, Any]] = {"serving_default": sample, "raw": sample}
     if model.encoders:
-        archive.add_endpoint(OF_TENSORS, serve_tensors, input_signature=own.specs)
+        add(OF_TENSORS, own, decode)
         requests[OF_TENSORS] = own.sample()
     sound = next(iter(model.encoders.values()), None)
     if isinstance(sound, Waveform) and len(model.encoders) == 1:
-        strings = [tf.TensorSpec([None], tf.string, "wav_bytes")]
-        archive.add_endpoint("serve_wav_bytes", serve_wav_bytes, strings)
+        add("serve_wav_bytes", files("wav_bytes"), from_wav_bytes)
         rate = sound.rate
         silence = tf.audio.encode_wav(tf.zeros([shape[0], 1]), rate).numpy()
         requests["serve_wav_bytes"] = {"wav_bytes": [silence]}
     if reads_images(model):
-        strings = [tf.TensorSpec([None], tf.string, "image_bytes")]
-        archive.add_endpoint("serve_image_bytes", serve_image_bytes, strings)
+        add("serve_image_bytes", files("image_bytes"), from_image_bytes)
         picture = tf.io.encode_png(tf.zeros(shape, tf.uint8)).numpy()
         requests["serve_image_bytes"] = {"image_bytes": [picture]}
     archive.write_out(os.fspath(path), verbose=False)

@@ -33,6 +33,10 @@ class Input:
         """Returns what it takes: a batch of raw values for each of its columns."""
         raise NotImplementedError
 
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Returns, by column, the smallest and the largest number that is served."""
+        return {}
+
     def adapt(self, columns: Mapping[str, np.ndarray]) -> None:
         """Learns what it must know of the training examples.
 

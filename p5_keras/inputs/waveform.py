@@ -40,6 +40,10 @@ class Waveform(Input):
         """Returns `(batch, any)` float32."""
         return {self.column: tf.TensorSpec([None, None], tf.float32, self.column)}
 
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Returns from −2 to 2: beyond are 16-bit numbers that were not scaled."""
+        return {self.column: (-2.0, 2.0)}
+
     def encode(self, raw: Mapping[str, Tensor]) -> Tensor:
         """Returns `(batch, samples)` float32."""
         if self.column not in raw:
