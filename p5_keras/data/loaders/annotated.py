@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from p5_keras.data.importers import box_forms
+from p5_keras.data.importers.box_forms import Form
 from p5_keras.data.importers.mask_content import Content
 from p5_keras.data.loaders import boxes, header, listing, voc_xml
 from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Header, Size
 from p5_keras.data.loaders.voc_xml import Annotation
 from p5_keras.data.records import Problems
+
+#: What the numbers of VOC's boxes are.
+CORNERS = Form("xyxy")
 
 BoxColumn = list[tuple[np.ndarray, np.ndarray] | None]
 
@@ -132,6 +137,7 @@ def box_column(
     class_names: Sequence[str],
     difficult: str,
     problems: Problems,
+    form: Form = CORNERS,
 ) -> BoxColumn:
     """Returns the boxes of each example, `None` where it has no annotation.
 
@@ -143,11 +149,19 @@ def box_column(
         class_names: The classes, in the order of their numbers.
         difficult: "drop" leaves out objects that are marked as difficult.
         problems: Takes how many boxes were cut or left out.
+        form: What the numbers of boxes are; VOC calls them xmin, ymin, xmax, ymax.
+
+    Raises:
+        ValueError: They are evidently something else.
     """
-    found = [e.annotation for e in examples if e.annotation]
-    starts = [a.corners[:, :2].ravel() for a in found]
-    zero = [s for s in starts if ((s >= 0) & (s < 1)).any()]
-    if zero:
+    found = [e for e in examples if e.annotation]
+    written = [_written(e) for e in found]
+    counts = [len(boxes) for boxes in written]
+    sizes = np.repeat([e.drawn for e in found] or [(1, 1)], counts or 0, axis=0)
+    box_forms.check(np.concatenate([np.zeros((0, 4)), *written]), sizes, form)
+    starts = [boxes[:, :2].ravel() for boxes in written]
+    zero = form.units != "pixels" or any(((s >= 0) & (s < 1)).any() for s in starts)
+    if zero and form.units == "pixels":
         problems.note("sets with boxes that begin at pixel 0: pixels count from 0")
     ids = {name: i for i, name in enumerate(class_names)}
     column: BoxColumn = []
@@ -159,13 +173,23 @@ def box_column(
         chosen = ~annotation.difficult | (difficult == "keep")
         problems.note("difficult objects, left out", int((~chosen).sum()))
         labels = np.array([ids[name] for name in annotation.names], "int64")[chosen]
-        corners = annotation.corners[chosen]
+        corners = form.corners(_written(example)[chosen], np.array(example.drawn))
+        turned = (corners[:, 2:] < corners[:, :2]).any(axis=1)
+        problems.note("boxes with min and max swapped, put in order", int(turned.sum()))
+        corners = box_forms.swapped(corners)
         box, kept, cut = boxes.shares(corners, example.drawn, first=0 if zero else 1)
         problems.note(CUT, cut)
         problems.note(EMPTY, int((~kept).sum()))
         column.append((box, labels[kept]))
     problems.note("pictures without an xml file, unlabelled", column.count(None))
     return column
+
+
+def _written(example: Example) -> np.ndarray:
+    """Returns the boxes of an example as xmin, ymin, xmax, ymax."""
+    if example.annotation is None:
+        return np.zeros((0, 4))
+    return example.annotation.corners[:, [1, 0, 3, 2]]
 
 
 #: Notes on boxes, the same for every layout.

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.data.importers import box_forms
+from p5_keras.data.importers.box_forms import Form
 from p5_keras.data.loaders import (
     annotated,
     coco_file,
@@ -48,6 +50,9 @@ def load(
     problems: Problems,
     *,
     masks: bool = True,
+    crowd: str = "",
+    box_format: str = "",
+    box_units: str = "",
     cache_dir: str | None = None,
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Records:
@@ -70,6 +75,11 @@ def load(
         path: The folder.
         problems: Takes what is wrong with the set.
         masks: Whether to make masks, where objects have segmentations.
+        crowd: "void", or "object" to read crowd regions as objects. Where most are
+            crowds it must be said.
+        box_format: What the numbers of a box are, one of `box_forms.FORMATS`, where it
+            is not x, y, width, height.
+        box_units: "pixels", "shares" or "percent".
         cache_dir: Where masks are drawn to, once for each JSON file; by default
             p5_keras/masks in the user's cache.
         split: Shares of training, validation and test pictures, where the set does
@@ -85,6 +95,9 @@ def load(
     root = listing.folder(path)
     top, documents = coco_file.read(root, path, problems)
     names = coco_file.class_names(documents, problems)
+    form = box_forms.form("xywh", box_format, box_units)
+    coco_objects.check_crowds(documents, crowd)
+    crowds = crowd != "object"
     masks = masks and coco_objects.any_segmentation(documents)
     if masks and len(names) >= coco_masks.VOID:
         raise ValueError(
@@ -94,7 +107,13 @@ def load(
     examples: list[_Example] = []
     seen: dict[pathlib.Path, str] = {}
     for document in documents:
-        examples += _examples(document, top, names, masks, cache_dir, seen, problems)
+        examples += _examples(
+            document, top, names, masks, cache_dir, seen, problems, form, crowds
+        )
+    written = np.concatenate([np.zeros((0, 5)), *(e.objects.written for e in examples)])
+    counts = [len(e.objects.written) for e in examples]
+    sizes = np.repeat([e.mask.drawn for e in examples] or [(1, 1)], counts or 0, axis=0)
+    box_forms.check(written[:, :4], sizes, form, written[:, 4])
     if masks:
         faults = coco_masks.draw([e.mask for e in examples])
         for fault in filter(None, faults):
@@ -130,6 +149,8 @@ def _examples(
     cache_dir: str | None,
     seen: dict[pathlib.Path, str],
     problems: Problems,
+    form: Form,
+    crowds: bool,
 ) -> list[_Example]:
     """Reads the pictures of a document, with what is on them."""
     classes = {number: i for i, number in enumerate(names)}
@@ -154,7 +175,14 @@ def _examples(
                 raise Fault(where, f"its picture is that of {seen[image]}")
             drawn, side = _sizes(entry, image, where, problems)
             found = coco_objects.read(
-                document, objects[number], drawn, classes, masks, problems
+                document,
+                objects[number],
+                drawn,
+                classes,
+                masks,
+                problems,
+                form,
+                crowds,
             )
         except Fault as fault:
             problems.bad(fault.where, fault.reason)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.data.importers.box_forms import Form
 from p5_keras.data.loaders import annotated, boxes, coco_masks
 from p5_keras.data.loaders.coco_file import Document
 from p5_keras.data.loaders.coco_masks import VOID, Shape
@@ -25,16 +26,50 @@ class Objects:
         boxes: Float32 `(m, 4)` as y1, x1, y2, x2 in 0..1.
         ids: Int64 `(m,)`, the class of each.
         shapes: What its mask shows.
+        written: Float64 `(k, 5)`, each box of the file as it is written, and its area,
+            NaN where the file does not say.
     """
 
     boxes: np.ndarray
     ids: np.ndarray
     shapes: tuple[Shape, ...]
+    written: np.ndarray
 
 
 def any_segmentation(documents: Sequence[Document]) -> bool:
     """Whether an object of a set has an outline."""
     return any(a.get("segmentation") for d in documents for a in d.annotations)
+
+
+def check_crowds(documents: Sequence[Document], crowd: str) -> None:
+    """Refuses a set that is mostly crowds, unless the user says what these are.
+
+    Args:
+        documents: The set.
+        crowd: "", or what the user says.
+
+    Raises:
+        ValueError: Most objects are marked as crowds, or there is no such choice.
+    """
+    if crowd not in ("", "void", "object"):
+        raise ValueError(
+            f"`crowd` must be 'void' or 'object'. Received: crowd={crowd!r}"
+        )
+    marks = [is_crowd(entry) for d in documents for entry in d.annotations]
+    if not crowd and 2 * sum(marks) > len(marks):
+        raise ValueError(
+            "`crowd` must say what crowds are where most objects are marked so: "
+            "--dataset_options=crowd=object reads them as objects, crowd=void leaves "
+            f"them without a label. Received: {sum(marks)} of {len(marks)} with iscrowd"
+        )
+
+
+def is_crowd(entry: Entry) -> bool:
+    """Whether an object is marked as a crowd."""
+    mark = entry.get("iscrowd")
+    if isinstance(mark, str):
+        return mark.strip().casefold() in ("1", "true", "yes")
+    return bool(mark)
 
 
 def by_image(document: Document, problems: Problems) -> dict[Any, list[Entry]]:
@@ -69,6 +104,8 @@ def read(
     classes: dict[int, int],
     masks: bool,
     problems: Problems,
+    form: Form,
+    crowds: bool = True,
 ) -> Objects:
     """Reads the objects on a picture.
 
@@ -79,18 +116,24 @@ def read(
         classes: The class of each category, by its id.
         masks: Whether their shapes are wanted.
         problems: Takes what was put right.
+        form: What the numbers of boxes are.
+        crowds: Whether those marked as crowds are, and so no objects.
 
     Raises:
         Fault: A category is unknown, or a box or an outline is none.
     """
-    corners, ids, shapes = [], [], []
+    corners, ids, shapes, written = [], [], [], []
     for entry in entries:
         where = document.where("annotation", entry)
         number = entry.get("category_id")
         if not isinstance(number, int) or number not in classes:
             raise Fault(where, f"there is no category {number!r}")
-        box = _corners(entry.get("bbox"), where)
-        crowd = bool(entry.get("iscrowd"))
+        numbers = _numbers(entry.get("bbox"), where)
+        box = form.corners(np.array(numbers), np.array(drawn))[0].tolist()
+        crowd = crowds and is_crowd(entry)
+        area = entry.get("area")
+        known = isinstance(area, int | float) and not entry.get("segmentation")
+        written.append([*numbers, float(area) if known else math.nan])  # type: ignore[arg-type]
         problems.note("annotations with keypoints, not read", "keypoints" in entry)
         problems.note("crowd regions, without a box", crowd)
         if not crowd:
@@ -102,19 +145,18 @@ def read(
     found, kept, cut = boxes.shares(np.array(corners), drawn)
     problems.note(annotated.CUT, cut)
     problems.note(annotated.EMPTY, int((~kept).sum()))
-    return Objects(found, np.array(ids, "int64")[kept], tuple(shapes))
+    raw = np.array(written, "float64").reshape(-1, 5)
+    return Objects(found, np.array(ids, "int64")[kept], tuple(shapes), raw)
 
 
-def _corners(box: Any, where: str) -> list[float]:
-    """Returns y1, x1, y2, x2 of x, y, width, height."""
+def _numbers(box: Any, where: str) -> list[float]:
     if (
         not isinstance(box, list)
         or len(box) != 4
         or not all(isinstance(n, int | float) and math.isfinite(n) for n in box)
     ):
         raise Fault(where, f"bbox must be x, y, width, height, and is {box!r}")
-    x, y, width, height = box
-    return [y, x, y + height, x + width]
+    return box
 
 
 def _shape(

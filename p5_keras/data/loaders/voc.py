@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from p5_keras.data.importers import masks
+from p5_keras.data.importers import box_forms, masks
 from p5_keras.data.loaders import annotated, listing, oxford_pets, voc_files, voc_lists
 from p5_keras.data.loaders.annotated import Example
 from p5_keras.data.records import Field, Problems, Records, split_examples
@@ -41,6 +41,8 @@ def load(
     classes: tuple[str, ...] = (),
     values: tuple[str, ...] = (),
     difficult: str = "keep",
+    box_format: str = "",
+    box_units: str = "",
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
 ) -> Records:
     """Reads pictures with annotations in the XML of Pascal VOC.
@@ -73,6 +75,9 @@ def load(
             a colour #rrggbb; what is not named has no label, but 0 or black is the
             background. By default what the masks say.
         difficult: "keep", or "drop" for leaving out objects marked as difficult.
+        box_format: What the numbers of a box are, one of `box_forms.FORMATS`, where
+            they are not corners.
+        box_units: "pixels", "shares" or "percent".
         split: Shares of training, validation and test pictures, where the set does
             not say.
 
@@ -91,6 +96,7 @@ def load(
         raise ValueError(
             f"`classes` must name each class once. Received: classes={classes}"
         )
+    form = box_forms.form("xyxy", box_format, box_units)
     root = listing.folder(path)
     if pets := oxford_pets.find(root):
         if classes:
@@ -120,7 +126,7 @@ def load(
     fields: dict[str, Field] = {}
     columns: dict[str, list[object]] = {}
     if names and any(e.annotation for e in examples):
-        column = annotated.box_column(examples, names, difficult, problems)
+        column = annotated.box_column(examples, names, difficult, problems, form)
         fields["objects"] = Field("boxes", names)
         columns["objects"] = list(column)
     if any(e.item.mask for e in examples):
