@@ -75,7 +75,7 @@ def use(plan) -> None:
     else:
         out = plan.workdir / "predictions"
         done, skipped = p5.predict_input(model, FLAGS.input, out, plan.options)
-        print(f"{done} predictions in {out}, {skipped} skipped")
+        print(f"{done} predictions in {p5.naming.printable(out)}, {skipped} skipped")
 
 
 def train(plan, strategy) -> None:
@@ -138,7 +138,7 @@ def train(plan, strategy) -> None:
     p5.export.write(workdir.best_model(), workdir.path, FLAGS.export, val)
     found = p5.results.finish(plan, checkpoints.progress, val, test, priors, sources[2])
     print(p5.report.leaderboard(found))
-    print(f"Report: {workdir / 'report.html'}")
+    print(f"Report: {p5.naming.printable(workdir / 'report.html')}")
 
 
 def run() -> None:

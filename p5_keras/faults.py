@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import app
 
 from p5_keras import strategy
+from p5_keras.naming import printable
 
 #: Exit code after SIGTERM: the state is saved, and the same command goes on.
 PREEMPTED = 75
@@ -149,7 +150,8 @@ def _one_line(main: Callable[[list[str]], Any]) -> None:
         if "--debug" in sys.argv or not (full or isinstance(error, ValueError)):
             raise
         # An error inside a tf.data function comes wrapped in the story of its graph.
-        sys.exit("error: " + str(error).split("ValueError: ")[-1].strip())
+        line = str(error).split("ValueError: ")[-1].strip()
+        sys.exit(f"error: {printable(line)}")
 
 
 def _end(code: Any) -> None:

@@ -1,8 +1,55 @@
-"""Names of tasks, and the nearest right one to a wrong one."""
+"""Names: of tasks, the nearest right one to a wrong one, and how others are shown."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
+
+# What moves a cursor, ends a line, turns the direction of writing, or is no character.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def printable(text: object, keep: str = "") -> str:
+    """Returns a text that comes from data as a terminal or a page may show it.
+
+    Control characters, such as those that begin an escape sequence, line ends, marks
+    that turn the direction of writing, and bytes that are no UTF-8 are shown as
+    escapes, as by `repr`. All other characters of all scripts stay.
+
+    Args:
+        text: The text, such as the name of a file, a class or a column.
+        keep: Control characters that are meant, such as the line ends of a table.
+    """
+
+    def escaped(match: re.Match[str]) -> str:
+        found = match.group()
+        return found if found in keep else found.encode("unicode_escape").decode()
+
+    return _CONTROL.sub(escaped, str(text))
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Returns the value of a cell of a CSV file, so that no text runs as a formula.
+
+    A text that begins with =, +, - or @ (of any width), a tab or a line end and is no
+    number gets an apostrophe before it, which spreadsheets read as the mark of a text.
+    Numbers stay as they are, and so do several with "|" between.
+
+    Args:
+        value: A text, or what is none.
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        for part in value.split("|"):
+            float(part)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

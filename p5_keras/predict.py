@@ -15,6 +15,7 @@ from absl import logging
 from p5_keras import report
 from p5_keras.data.image_file import EXTENSIONS, list_images, read_image
 from p5_keras.model import MultiTaskModel
+from p5_keras.naming import printable
 from p5_keras.report import Fields
 from p5_keras.task import Task
 from p5_keras.tasks import SequenceTask
@@ -125,10 +126,13 @@ def _readable(
         try:
             image, kind = read_image(path, rule)
         except ValueError as error:
-            logging.warning("%s is left out: %s", path.name, error)
+            logging.warning(
+                "%s is left out: %s", printable(path.name), printable(error)
+            )
             continue
         if path.suffix.lower() not in EXTENSIONS[kind]:
-            logging.warning("%s is used, though it is a %s file", path.name, kind)
+            name = printable(path.name)
+            logging.warning("%s is used, though it is a %s file", name, kind)
         rows, columns = image.shape[:2]
         scale = min(MAX_SIDE / max(rows, columns), 1.0)
         small = (max(round(rows * scale), 1), max(round(columns * scale), 1))

@@ -15,7 +15,7 @@ from p5_keras.data.records import Problems
 from p5_keras.data.sound_file import list_sounds, read_sound
 from p5_keras.inputs import Table, Text, Waveform, encode
 from p5_keras.model import MultiTaskModel
-from p5_keras.naming import did_you_mean
+from p5_keras.naming import did_you_mean, printable, spreadsheet_cell
 from p5_keras.predict import make, plain, predict_folder
 from p5_keras.values import keywords
 
@@ -40,7 +40,8 @@ def predict_input(
 
     Each example is a line of "predictions.jsonl", with the fields of every task, and a
     row of "predictions.csv", with a column for each task and for the probability of a
-    class.
+    class. A text that a spreadsheet would run as a formula has an apostrophe before it
+    there; see `naming.spreadsheet_cell`.
 
     Args:
         model: The model.
@@ -78,7 +79,9 @@ def predict_input(
     done = 0
     with (
         (folder / "predictions.jsonl").open("w", encoding="utf-8") as lines,
-        (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file,
+        (folder / "predictions.csv").open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as file,
     ):
         for names, raw in batches:
             found = _predict(model, raw, len(names))
@@ -89,12 +92,13 @@ def predict_input(
             for name, row, predictions in zip(names, rows, found, strict=True):
                 line = {key: name, "predictions": predictions}
                 lines.write(json.dumps(line, allow_nan=False) + "\n")
-                table.writerow({key: name, **row})
+                cells = {key: name, **row}
+                table.writerow({k: spreadsheet_cell(v) for k, v in cells.items()})
             done += len(names)
     for where, reason in problems.dropped:
-        logging.warning("%s is left out: %s", where, reason)
+        logging.warning("%s is left out: %s", printable(where), printable(reason))
     for note, count in problems.notes.items():
-        logging.warning("%s (%d times)", note, count)
+        logging.warning("%s (%d times)", printable(note), count)
     return done, len(problems.dropped)
 
 

@@ -17,6 +17,8 @@ from p5_keras import (
     report_page,
     report_weighting,
 )
+from p5_keras.atomic import whole
+from p5_keras.naming import printable
 from p5_keras.report_page import number, section
 from p5_keras.task import Task
 from p5_keras.verdict import beats_trivial
@@ -73,7 +75,8 @@ def write(
         summary=escape(report_page.summary(results)),
         body="\n".join(body),
     )
-    pathlib.Path(path).write_text(page, encoding="utf-8")
+    with whole(path) as partial:
+        partial.write_text(printable(page, keep="\n\t"), encoding="utf-8")
 
 
 def picture(

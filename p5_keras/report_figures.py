@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.naming import printable
 from p5_keras.task import Task
 
 Json = dict[str, Any]
@@ -106,7 +107,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Any:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     step = -(-len(matrix) // 30)
     ticks = range(0, len(matrix), step)
-    labels = [str(names[i]) if i < len(names) else str(i) for i in ticks]
+    labels = [printable(names[i]) if i < len(names) else str(i) for i in ticks]
     turn = 0 if max(map(len, labels)) < 4 else 90
     axes.set_xticks(ticks, labels, fontsize=8, rotation=turn, parse_math=False)
     axes.set_yticks(ticks, labels, fontsize=8, parse_math=False)
@@ -317,5 +318,6 @@ def _draw(
             values = [np.asarray(v) for v in given.values()]
             floats = [v for v in values if v.dtype.kind == "f"]
             known = not any(np.isnan(v).all() for v in floats if v.size)
-            captions[task.name] = task.draw(panel, given) if known else "unlabelled"
+            caption = task.draw(panel, given) if known else "unlabelled"
+            captions[task.name] = printable(caption)
     return captions

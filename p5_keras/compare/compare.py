@@ -11,6 +11,7 @@ from p5_keras.compare.budget import Speed
 from p5_keras.compare.options import Options
 from p5_keras.compare.runs import Run, default_jobs, run_all
 from p5_keras.data import Source, fold
+from p5_keras.naming import printable
 from p5_keras.plan import Plan
 from p5_keras.task import Task
 
@@ -51,7 +52,7 @@ def run(
     if finished is None:
         finished = _Comparison(plan, list(tasks), sides, steps, options).run()
     print(page.leaderboard(finished))
-    print(f"Report: {plan.workdir / 'report.html'}")
+    print(f"Report: {printable(plan.workdir / 'report.html')}")
     return finished
 
 

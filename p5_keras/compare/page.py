@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from p5_keras import report_figures as figures
+from p5_keras.atomic import whole
 from p5_keras.compare import page_choice
 from p5_keras.compare.arms import JOINT, SINGLE
+from p5_keras.naming import printable
 from p5_keras.report_page import number, scroll, section, table
 from p5_keras.verdict import NO, UNKNOWN, YES, answer_of, sign
 
@@ -110,7 +112,8 @@ def write(path: str | os.PathLike[str], found: Json) -> None:
         ),
         body="\n".join(body),
     )
-    pathlib.Path(path).write_text(page, encoding="utf-8")
+    with whole(path) as partial:
+        partial.write_text(printable(page, keep="\n\t"), encoding="utf-8")
 
 
 def _head(found: Json, arrows: tuple[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from p5_keras.data.augment import GEOMETRY, Augment
 from p5_keras.data.infer import labelled
 from p5_keras.data.records import Field, Records
 from p5_keras.data.user_data import UserData
+from p5_keras.naming import printable
 from p5_keras.task import Task
 
 Json = dict[str, Any]
@@ -178,7 +179,7 @@ def text(found: Json, options: bool = True) -> str:
         options: Whether the user can choose tasks by `--dataset_options`.
     """
     total = sum(found["examples"].values())
-    lines = [f"{found['name']}: {total} examples ({found['dataset']})"]
+    lines = _wrapped(f"{found['name']}: {total} examples ({found['dataset']})", 0)
     if found["pictures"]:
         lines += _wrapped(found["pictures"], 2)
     for fact in model_input(found):
@@ -268,7 +269,9 @@ def dropped_lines(found: Json) -> str:
     Args:
         found: What `describe` returns.
     """
-    return "".join(f"{file}\t{reason}\n" for file, reason in found["dropped"])
+    return "".join(
+        f"{printable(file)}\t{printable(reason)}\n" for file, reason in found["dropped"]
+    )
 
 
 def _dropped(dropped: Sequence[Sequence[str]]) -> list[str]:
@@ -311,6 +314,7 @@ def _notes(notes: dict[str, int]) -> list[str]:
 
 
 def _short(name: str, width: int = 24) -> str:
+    name = printable(name)
     return name if len(name) <= width else "…" + name[1 - width :]
 
 
@@ -318,7 +322,7 @@ def _wrapped(line: str, indent: int, most: int | None = None) -> list[str]:
     import textwrap
 
     return textwrap.wrap(
-        line,
+        printable(line),
         WIDTH,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + 2),

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import pathlib
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.atomic import whole
 from p5_keras.export.entries import of_tensors, tensors_signature
 from p5_keras.export.int8 import quantized
 from p5_keras.export.signatures import saved_model
@@ -125,6 +125,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _write(path: str | os.PathLike[str], content: bytes) -> None:
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    with whole(path) as partial:
+        partial.write_bytes(content)

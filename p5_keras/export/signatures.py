@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from p5_keras.atomic import whole
 from p5_keras.export.entries import OF_TENSORS, Entry, files, of_tensors, raw
 from p5_keras.export.image_bytes import decode_images
 from p5_keras.export.image_limits import MAX_PIXELS
@@ -129,8 +130,9 @@ def saved_model(
         add("serve_image_bytes", files("image_bytes"), from_image_bytes)
         picture = tf.io.encode_png(tf.zeros(shape, tf.uint8)).numpy()
         requests["serve_image_bytes"] = {"image_bytes": [picture]}
-    archive.write_out(os.fspath(path), verbose=False)
-    write_warm_up(path, requests)
+    with whole(path) as partial:
+        archive.write_out(os.fspath(partial), verbose=False)
+        write_warm_up(partial, requests)
 
 
 def decoded(model: MultiTaskModel, x: Tensor) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from p5_keras.export.converted import litert, onnx
 from p5_keras.export.signatures import saved_model
 from p5_keras.export.submodel import submodel
 from p5_keras.model import MultiTaskModel
-from p5_keras.naming import did_you_mean
+from p5_keras.naming import did_you_mean, printable
 
 #: Names of forms, and what each is called in the folder of a run.
 FILES = {
@@ -62,7 +62,7 @@ def write(
     for form in forms:
         path = pathlib.Path(folder) / FILES[form]
         makers[form](path)
-        print(f"{path}: {_line(compare(model, path, dataset))}")
+        print(f"{printable(path)}: {_line(compare(model, path, dataset))}")
 
 
 def _line(found: dict[str, dict[str, float]]) -> str:
