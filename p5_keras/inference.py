@@ -44,6 +44,11 @@ def predictions(
     whole = functools.partial(local_values, strategy)
     for data in itertools.islice(dataset, steps):
         x, label, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if label is None:
+            raise ValueError(
+                "Each batch must hold labels too, (x, y) or (x, y, sample_weight); "
+                "without them use model.decode(model.predict(x)). Received: x alone"
+            )
         found = {"label": label}
         if weight is not None:
             found["weight"] = weight

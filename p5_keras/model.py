@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from p5_keras import objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
+from p5_keras.data import generators
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.inputs import Input
 from p5_keras.joint_objective import JointObjective
@@ -59,6 +61,11 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        made_by = [getattr(y, "made_by", None) for y in dict(self.output).values()]
+        if not tasks and (origin := made_by[0]) is not None:  # see `_run_through_graph`
+            own = _arguments(origin._own_config())
+            tasks, encoders = own["tasks"], own["encoders"]
+            trunk_l2, head_l2 = own["trunk_l2"], own["head_l2"]
         if min(trunk_l2, head_l2) < 0:
             raise ValueError(
                 "`trunk_l2` and `head_l2` must be 0 or more. "
@@ -129,6 +136,11 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
             {name: keras.metrics.Mean(name=name) for name in parts}
         )
         chosen = {t.name: metrics.get(t.name, t.metrics) for t in self.tasks}
+        if "weighted_metrics" in kwargs:
+            raise ValueError(
+                "Metrics are given as `metrics={task: [...]}`, and all of them count "
+                "sample weights. Received: weighted_metrics"
+            )
         super().compile(
             optimizer=optimizer,
             weighted_metrics={
@@ -182,6 +194,21 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         logs = train_step(self, self._engine, data, super().train_step)
         return replicas.step_logs(self, logs)
 
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.train_on_batch` does, after checking the labels."""
+        given = dict(zip(("sample_weight", "class_weight"), args, strict=False))
+        given |= kwargs
+        if given.get("class_weight") is not None:
+            raise _no_class_weight(given["class_weight"])
+        check_labels(x, y, given.get("sample_weight"), self.task_names)
+        return super().train_on_batch(x, y, **given)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Measures as `keras.Model.test_on_batch` does, after checking the labels."""
+        given = {**dict(zip(("sample_weight",), args, strict=False)), **kwargs}
+        check_labels(x, y, given.get("sample_weight"), self.task_names)
+        return super().test_on_batch(x, y, **given)
+
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """Keras' own step, with logs that several workers can reduce."""
         return replicas.step_logs(self, super().test_step(data))
@@ -211,16 +238,26 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         Under several workers a dataset gives global batches or, where it was made with
         `shard=`, this worker's share of them.
         """
+        if kwargs.get("class_weight") is not None:
+            raise _no_class_weight(kwargs["class_weight"])
+        x = self._opened(x, shuffle=kwargs.get("shuffle", True))
         check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         x, kwargs = replicas.distributed(self, x, kwargs, "steps_per_epoch")
+        steps = "validation_steps"
         held_out, kwargs = replicas.distributed(
-            self, kwargs.pop("validation_data", None), kwargs, "validation_steps"
+            self, self._opened(kwargs.pop("validation_data", None)), kwargs, steps
         )
         kwargs["validation_data"] = held_out
         if self._engine is not None:
             self._engine.begin()
+            if self._engine.needs_gradients and not self.shared_variables:
+                logging.warning(
+                    "Nothing that the tasks share is trained, so %s has nothing to "
+                    "weigh: all tasks count 1.",
+                    type(self._engine.weighting).__name__,
+                )
             own = EngineCallback(self._engine)
             kwargs["callbacks"] = [own, *(kwargs.get("callbacks") or ())]
         with replicas.own_seeds(self):
@@ -233,6 +270,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         Metrics that need all predictions at once (a detector's mAP) cost a second
         pass; one that no label could measure is NaN.
         """
+        x = self._opened(x)
         check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
         as_dict = kwargs.pop("return_dict", False)
         x, kwargs = replicas.distributed(self, x, kwargs, "steps")
@@ -242,6 +280,19 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         # Gates are counted while training.
         logs = {k: v for k, v in logs.items() if not k.startswith("gate/")}
         return logs if as_dict else list(logs.values())
+
+    def _opened(self, data: Any, shuffle: bool | None = None) -> Any:
+        """Returns a dataset in the place of batches that are made in Python.
+
+        Args:
+            data: What `fit` takes.
+            shuffle: Whether to shuffle batches; `None` where data are to measure on.
+        """
+        # Keras looks at the first batch of a strategy's data, then begins anew.
+        twice = self._distribute_strategy is not None or (
+            shuffle is None and any(t.evaluator() is not None for t in self.tasks)
+        )
+        return generators.opened(data, bool(shuffle), second_pass=twice)
 
     def predictions(self, dataset: tf.data.Dataset) -> Iterator[dict[str, Any]]:
         """Yields labels, weights and decoded fields of every batch, as NumPy arrays.
@@ -259,10 +310,34 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         """Turns raw outputs into what a person wants, by task and field."""
         return {task.name: task.decode(outputs[task.name]) for task in self.tasks}
 
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Saves as `keras.Model.save` does, in the one form that can be loaded again.
+
+        Raises:
+            ValueError: The file is to be an old HDF5 one.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise _no_hdf5(filepath)
+        super().save(filepath, overwrite, **kwargs)
+
+    def _run_through_graph(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        # `keras.models.clone_model` gives the constructor these tensors and no tasks.
+        outputs = super()._run_through_graph(*args, **kwargs)
+        for output in outputs.values():
+            if isinstance(output, keras.KerasTensor):
+                output.made_by = self
+        return outputs
+
     def get_config(self) -> dict[str, Any]:
         """Returns the functional graph, the tasks, the encoders, λ and γ."""
+        config = super().get_config()
+        if "module" not in config["layers"][0]:  # it is being saved as HDF5
+            raise _no_hdf5("HDF5")
+        return config | self._own_config()
+
+    def _own_config(self) -> dict[str, Any]:
         saved = keras.saving.serialize_keras_object
-        return super().get_config() | {
+        return {
             "tasks": [saved(t) for t in self.tasks],
             "encoders": {n: saved(e) for n, e in self.encoders.items()},
             "trunk_l2": self.trunk_l2,
@@ -273,13 +348,10 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Makes the model of `get_config()` again."""
         config = dict(config)
-        load = keras.saving.deserialize_keras_object
-        own = {key: config.pop(key) for key in ("tasks", "trunk_l2", "head_l2")}
-        encoders = config.pop("encoders", {})  # older files have none
-        own["encoders"] = {name: load(e) for name, e in encoders.items()}
-        own["tasks"] = [load(t) for t in own["tasks"]]
+        names = ("tasks", "trunk_l2", "head_l2", "encoders")
+        own = {key: config.pop(key) for key in names if key in config}
         graph = keras.Model.from_config(config, custom_objects=custom_objects)
-        return cls(graph.input, graph.output, name=graph.name, **own)
+        return cls(graph.input, graph.output, name=graph.name, **_arguments(own))
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Returns what was given to `compile()`, variables as they are now."""
@@ -303,3 +375,30 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
             self._engine.set_state(state)
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+
+def _arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """Makes constructor's arguments of what `_own_config` returned."""
+    load = keras.saving.deserialize_keras_object
+    encoders = config.get("encoders", {})  # older files have none
+    return {
+        **config,
+        "tasks": [load(t) for t in config["tasks"]],
+        "encoders": {name: load(e) for name, e in encoders.items()},
+    }
+
+
+def _no_class_weight(given: Any) -> ValueError:
+    return ValueError(
+        "`class_weight` is for models of one output. Here a task has its own: "
+        "Classification(..., class_weights=[1.0, 2.0]) or 'balanced'. "
+        f"Received: class_weight={given}"
+    )
+
+
+def _no_hdf5(file: Any) -> ValueError:
+    return ValueError(
+        "A model of several tasks is saved as .keras; an old HDF5 file cannot be "
+        "loaded again. `save_weights` takes .weights.h5. "
+        f"Received: {str(file)!r}"
+    )

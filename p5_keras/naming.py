@@ -159,6 +159,11 @@ def check_labels(x: Any, y: Any, sample_weight: Any, tasks: list[str]) -> None:
     """
     spec = getattr(x, "element_spec", (x, y, sample_weight))
     parts = spec if isinstance(spec, tuple) else (spec,)
+    if len(parts) == 1:
+        raise ValueError(
+            "Each batch must hold labels too, (x, y) or (x, y, sample_weight). "
+            f"Received: {sorted(spec) if isinstance(spec, dict) else 'x alone'}"
+        )
     for name, part in zip(("labels", "sample_weight"), parts[1:3], strict=False):
         if name == "sample_weight" and part is None:
             continue

@@ -49,9 +49,14 @@ class Ownership:
 
     @property
     def shared_variables(self) -> list[keras.Variable]:
-        """Trainable variables that several tasks' losses reach: a weighting's."""
+        """Variables that are trained and that several tasks' losses reach."""
         owners = self.task_graph.owners()
-        return [v for v in self.trainable_variables if len(owners.get(id(v), ())) > 1]
+        frozen = {id(v) for v in self.frozen_variables}
+        return [
+            v
+            for v in self.trainable_variables
+            if len(owners.get(id(v), ())) > 1 and id(v) not in frozen
+        ]
 
     def variables_of(self, task: str) -> list[keras.Variable]:
         """Trainable variables that only this task's loss reaches."""
