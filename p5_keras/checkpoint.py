@@ -18,6 +18,7 @@ from p5_keras.not_finite import Blame, NotFinite
 from p5_keras.replicas import restore_sums
 from p5_keras.state_files import Progress, StateFiles, writing
 from p5_keras.strategy import is_chief, others, shard, total
+from p5_keras.training import best_model
 from p5_keras.workdir import Workdir
 
 Logs = dict[str, float]
@@ -64,7 +65,7 @@ class Checkpoints(keras.callbacks.Callback):
             raise ValueError(
                 f"`on_nan` must be 'stop' or 'skip'. Received: on_nan={on_nan!r}"
             )
-        self.folder = workdir / "checkpoints"
+        self.workdir, self.folder = workdir, workdir / "checkpoints"
         self.history = workdir / "logs" / "history.csv"
         self.bad_batches = workdir / "not_finite"
         self.score, self.patience, self.save_seconds = score, patience, save_seconds
@@ -111,8 +112,11 @@ class Checkpoints(keras.callbacks.Callback):
                 f"steps_per_execution={model.steps_per_execution}"
             )
         progress, steps = self.progress, epochs * steps_per_epoch
+        if is_chief(model.distribute_strategy):
+            self.workdir.open()
         if not self._restore(model):
             self._save(model)
+        self._remake_best(model)
         pause = min(1.0, self.save_seconds)
         self._meeting = Meeting(model.distribute_strategy, pause)
         if progress.metrics:
@@ -200,8 +204,7 @@ class Checkpoints(keras.callbacks.Callback):
         if score > best or not math.isfinite(best):
             progress.best, progress.best_epoch = score, epoch + 1
             if self._writes:
-                with averaged_weights(self.model), writing(self.best_path):
-                    _save_atomically(self.model, self.best_path)
+                self._save_best(self.model)
         waited = epoch + 1 - progress.best_epoch
         if self.patience is not None and waited >= self.patience:
             progress.stopped = self.model.stop_training = True
@@ -227,6 +230,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self, model: keras.Model) -> None:
         if self._writes:
+            self.workdir.still_there()
             self._files.save()
         total(self._strategy, [0.0])  # no one goes on before there is a state
 
@@ -239,6 +243,7 @@ class Checkpoints(keras.callbacks.Callback):
         variables = [*model.variables, *model.optimizer.variables]
         variables += model.weighting_variables
         unique = {id(v): v for v in variables}
+        self.progress.run = self.workdir.run()
         self._files = StateFiles(
             self.folder / "state", self.progress, list(unique.values())
         )
@@ -251,6 +256,35 @@ class Checkpoints(keras.callbacks.Callback):
                 f"{self.progress.step} and others are not"
             )
         return found
+
+    def _save_best(self, model: Any) -> None:
+        self.workdir.still_there()
+        with averaged_weights(model), writing(self.best_path):
+            best_model.save(model, self.best_path, self.progress.run or "")
+
+    def _remake_best(self, model: Any) -> None:
+        """Makes a best model that is missing anew, of the states that end an epoch."""
+        progress = self.progress
+        gone = self._writes and progress.best_epoch and not self.best_path.exists()
+        if not total(self._strategy, [float(bool(gone))])[0]:
+            return
+        lost, found = progress.best_epoch, self._files.best()
+        line = f"{self.best_path} is missing: "
+        if found is None:
+            progress.best, progress.best_epoch = None, 0
+            line += "the next epoch makes it anew"
+        else:
+            path, row = found
+            if self._writes:
+                self._files.read(path)
+                self._save_best(model)
+            self._files.restore()
+            progress.best, progress.best_epoch = row["val_skill"], int(row["epoch"])
+            line += f"made anew from {path}, which is epoch {progress.best_epoch}"
+        if progress.best_epoch != lost:
+            line += f"; the best, epoch {lost}, is in no saved state"
+        if self._writes:
+            print(line, flush=True)
 
     def _skip(
         self,
@@ -316,13 +350,3 @@ def _build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
     if model.distribute_strategy is tf.distribute.get_strategy() and not inside:
         x, y, sample_weight = next(iter(batches))
         model.compute_metrics(x, y, model(x, training=False), sample_weight)
-
-
-def _save_atomically(model: keras.Model, path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"partial_{path.name}")
-    try:
-        model.save(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -68,7 +68,8 @@ def finish(
     on_test = model.evaluate(test, return_dict=True, verbose=0)
     trivial = evaluation.trivial_metrics(model.tasks, test, priors)
     scores, confusions, examples, each = evaluation.assess(model, test, priors)
-    np.savez_compressed(workdir / "scores.npz", allow_pickle=False, **each)
+    with workdir.whole("scores.npz") as path:
+        np.savez_compressed(path, allow_pickle=False, **each)
     train = {
         "epochs": len(progress.history),
         "steps": progress.step,

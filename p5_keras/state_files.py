@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -20,9 +21,13 @@ UNREADABLE = (
     RuntimeError,
     LookupError,
     AssertionError,
+    TypeError,
 )
 
 Logs = dict[str, float]
+
+#: Where in a state its `Progress` is.
+_PROGRESS = "progress/.ATTRIBUTES/py_state"
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -30,6 +35,7 @@ class Progress(tf.train.experimental.PythonState):
 
     def __init__(self) -> None:
         """Starts at the first step."""
+        self.run: str | None = ""
         self.step = 0
         self.best: float | None = None
         self.best_epoch = 0
@@ -59,10 +65,96 @@ def vars_of(progress: Progress) -> dict[str, Any]:
     return {
         name: getattr(progress, name)
         for name in (
-            *("step", "best", "best_epoch", "stopped", "seconds", "history"),
+            *("run", "step", "best", "best_epoch", "stopped", "seconds", "history"),
             *("metrics", "skipped"),
         )
     }
+
+
+def paths(folder: pathlib.Path) -> list[str]:
+    """Returns the paths of the states without their suffixes, the newest first."""
+    found = sorted(folder.glob("step_*.index"), reverse=True)
+    return [str(path.with_suffix("")) for path in found]
+
+
+def shapes(path: str) -> dict[str, list[int]]:
+    """Returns the shapes of what a state holds, by its names in there."""
+    reader: Any = tf.train.load_checkpoint(path)
+    found: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    return found
+
+
+def look(path: str, whole: bool = False) -> dict[str, Any]:
+    """Returns what a state says of the progress.
+
+    Args:
+        path: One of `paths`.
+        whole: Whether to read all else too, which its checksums are checked by.
+    """
+    reader: Any = tf.train.load_checkpoint(path)
+    if whole:
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    return {"run": "", **json.loads(reader.get_tensor(_PROGRESS))}
+
+
+def check(folder: pathlib.Path, run: str) -> bool:
+    """Checks that a run can go on from its states, before anything else is made.
+
+    Args:
+        folder: Folder of the states.
+        run: Number of the run.
+
+    Returns:
+        Whether there are any.
+
+    Raises:
+        ValueError: None is whole, or the newest that is is of another run.
+    """
+    found = paths(folder)
+    for path in found:
+        try:
+            told = look(path, whole=True)
+        except UNREADABLE:
+            continue
+        check_run(path, told["run"], run, folder.parents[1])
+        return True
+    if found:
+        raise none_is_whole(folder)
+    return False
+
+
+def check_run(
+    path: str | os.PathLike[str],
+    run: str,
+    expected: str | None,
+    workdir: pathlib.Path,
+) -> None:
+    """Checks that a file of a workdir is of its run.
+
+    Args:
+        path: The file.
+        run: Number of the run that it is of.
+        expected: Number of the run that it must be of; `None` for any.
+        workdir: The workdir.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if expected is not None and run != expected:
+        raise ValueError(
+            f"{path} is of another run ({run or 'without a number'}) than "
+            f"{workdir / 'config.json'} ({expected or 'without a number'}). Put back "
+            "what belongs together, or give another --workdir"
+        )
+
+
+def none_is_whole(folder: pathlib.Path) -> ValueError:
+    """Returns what is raised where no state can be read."""
+    return ValueError(
+        f"None of the saved states in {folder} can be read. Give another --workdir, or "
+        f"delete the folder {folder.parent} to start again"
+    )
 
 
 class StateFiles:
@@ -85,11 +177,6 @@ class StateFiles:
             progress=progress, variables=[v.value for v in self.variables]
         )
 
-    def paths(self) -> list[str]:
-        """Returns the paths of the states without their suffixes, the newest first."""
-        found = sorted(self.folder.glob("step_*.index"), reverse=True)
-        return [str(path.with_suffix("")) for path in found]
-
     def save(self) -> None:
         """Saves, and deletes the states before the last one.
 
@@ -100,7 +187,7 @@ class StateFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"step_{self.progress.step:010d}"
             self._checkpoint.write(str(path))
-            kept = tuple(os.path.basename(path) + "." for path in self.paths()[:KEPT])
+            kept = tuple(os.path.basename(p) + "." for p in paths(self.folder)[:KEPT])
             for other in self.folder.iterdir():
                 if other.is_dir():  # what a save left that could not be finished
                     shutil.rmtree(other)
@@ -115,37 +202,56 @@ class StateFiles:
 
         Raises:
             ValueError: There are states and none is whole, or they are those of another
-                architecture.
+                architecture or, if `progress.run` is not `None`, of another run.
         """
-        paths = self.paths()
-        for path in paths:
+        found, run = paths(self.folder), self.progress.run
+        for path in found:
             try:
-                shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
-                different = self._difference(shapes)
-                if not different:
-                    self._checkpoint.read(path).assert_consumed()
+                told = look(path)
+                different = self._difference(shapes(path))
+                if not different and run in (None, told["run"]):
+                    self.read(path)
                     return True
             except UNREADABLE as bad:
                 line = str(bad).splitlines()[0][:120]
                 print(f"The saved state {path} cannot be read ({line}).", flush=True)
                 continue
+            check_run(path, told["run"], run, self.folder.parents[1])
             raise ValueError(
                 f"The state in {path} is that of another architecture: {different}. "
                 "Give another --workdir, or make the model as it was"
             )
-        if paths:
-            raise ValueError(
-                f"None of the saved states in {self.folder} can be read. Give another "
-                "--workdir, or delete this folder to start again"
-            )
+        if found:
+            raise none_is_whole(self.folder)
         return False
 
-    def _difference(self, shapes: dict[str, list[int]]) -> str:
+    def read(self, path: str) -> None:
+        """Restores one state.
+
+        Args:
+            path: One of `paths`.
+        """
+        self._checkpoint.read(path).assert_consumed()
+        self.progress.run = self.progress.run or ""  # as before runs had numbers
+
+    def best(self) -> tuple[str, Logs] | None:
+        """Returns the best of the states that end an epoch, and its line of history."""
+        ends: list[tuple[float, str, Logs]] = []
+        for path in paths(self.folder):
+            with contextlib.suppress(*UNREADABLE):
+                told = look(path)
+                if told["history"] and not told["metrics"]:
+                    row = told["history"][-1]
+                    skill = row["val_skill"]
+                    ends.append((skill if skill == skill else -math.inf, path, row))
+        return max(ends, key=lambda end: end[0])[1:] if ends else None
+
+    def _difference(self, found: dict[str, list[int]]) -> str:
         """Returns in which way a state is not of these variables, or ""."""
         suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
         there = {
             int(name.split("/")[1]): shape
-            for name, shape in shapes.items()
+            for name, shape in found.items()
             if name.startswith("variables/") and name.endswith(suffix)
         }
         if len(there) != len(self.variables):

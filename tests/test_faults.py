@@ -246,7 +246,7 @@ def test_a_run_on_a_full_disk_goes_on_when_there_is_space(unbroken, tmp_path):
 def test_a_best_model_that_is_not_whole_is_named(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.keras").write_bytes(b"PK no more")
-    with pytest.raises(ValueError, match=r"best model is not whole.*best\.keras"):
+    with pytest.raises(ValueError, match=r"best model .*best\.keras is damaged"):
         p5.Workdir(tmp_path).best_model()
 
 

@@ -63,6 +63,7 @@ def assert_complete(workdir):
     """Checks what every finished run leaves."""
     found = {path.name for path in workdir.iterdir()}
     assert found - {"data.json", "dropped.txt"} == {
+        ".lock",
         "checkpoints",
         "config.json",
         "export",

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import p5_keras as p5
+from p5_keras import json_file
 
 DECIDED = {"recipe": "r", "seed": 0, "size": (3, 4), "rate": 0.1, "note": None}
 
@@ -24,7 +25,10 @@ def test_a_new_folder_keeps_what_was_decided_with_versions(workdir):
     assert workdir.begin(DECIDED) is None
     config = json.loads((workdir / "config.json").read_text())
     versions = config.pop("versions")
+    run, checksum = config.pop("run"), config.pop("checksum")
     assert config == {**DECIDED, "size": [3, 4]}
+    assert workdir.run() == run
+    assert checksum == json_file.checksum({**config, "run": run, "versions": versions})
     assert versions["tensorflow"] == tf.__version__
     assert versions["keras"] == keras.__version__
     assert versions["p5_keras"] == p5.__version__
@@ -83,7 +87,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(workdir):
     # A folder in the way stands for a disk that is full or read-only.
-    (workdir / "partial_config.json").mkdir(parents=True)
+    (workdir / ".lock").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"`workdir` must be .* written"):
         workdir.begin(DECIDED)
 
@@ -91,14 +95,14 @@ def test_a_folder_that_cannot_be_written_is_named(workdir):
 def test_json_is_written_whole_and_without_nan(workdir):
     workdir.begin(DECIDED)
     value = {"a": math.nan, "b": [1.5, math.inf, {"c": (-math.inf, "x", True)}]}
-    workdir.write("results.json", value)
+    workdir.write("data.json", value)
     expected = {"a": None, "b": [1.5, None, {"c": [None, "x", True]}]}
-    assert workdir.read("results.json") == expected
-    text = (workdir / "results.json").read_text()
+    assert workdir.read("data.json") == expected
+    text = (workdir / "data.json").read_text()
     assert "NaN" not in text and "Infinity" not in text
     with pytest.raises(TypeError):
-        workdir.write("results.json", {"a": object()})
-    assert workdir.read("results.json")["a"] is None
+        workdir.write("data.json", {"a": object()})
+    assert workdir.read("data.json")["a"] is None
 
 
 def test_a_missing_file_is_none(workdir):

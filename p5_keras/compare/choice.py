@@ -6,7 +6,6 @@ test. Of many settings those that do best in a short trial get a longer one.
 
 import csv
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from p5_keras.compare.grouping import propose
 from p5_keras.compare.options import Options
 from p5_keras.recipe import Config
 from p5_keras.task import Task
+from p5_keras.workdir import Workdir
 
 Json = dict[str, Any]
 #: Does trials of a length, in parts of a run's steps; each is a name and flags.
@@ -144,7 +144,7 @@ def _measured(folders: Sequence[Path], tasks: Sequence[Task]) -> Json:
         "val_skill", the "val" of each task's primary metric, "steps", and "spread",
         the standard deviation of `val_skill`; `None` for what was not measured.
     """
-    runs = [json.loads((path / "results.json").read_text()) for path in folders]
+    runs = [Workdir(path).results() for path in folders]
     skills = [run["train"]["val_skill"] for run in runs]
     values = {
         t.name: [run["tasks"][t.name]["metrics"][t.primary]["val"] for run in runs]

@@ -72,6 +72,7 @@ class _Comparison:
         self.epochs, self.smoke = plan.config.epochs, bool(plan.decided["smoke"])
         self.jobs = options.jobs or default_jobs()
         self.limited = options.minutes is not None and not self.smoke
+        findings.check(self.workdir)
         self.state: Json = self.workdir.read("progress.json") or {
             "spent": 0.0,
             "speeds": {},

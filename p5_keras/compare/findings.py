@@ -1,7 +1,6 @@
 """What the runs of a comparison say: numbers by arm, and sentences from them."""
 
 import datetime
-import json
 import math
 import shlex
 import sys
@@ -36,6 +35,19 @@ def folder(workdir: Workdir, arm: str, model: str, seed: int) -> Path:
 def plain(arm: str) -> str:
     """Returns the name of an arm as that of a folder."""
     return arm.replace("|", "_")
+
+
+def check(workdir: Workdir) -> None:
+    """Checks the files of the runs of a comparison that have finished.
+
+    Raises:
+        ValueError: One is damaged.
+    """
+    for part in ("runs", "trials"):
+        for path in sorted((workdir / part).rglob("results.json")):
+            run = Workdir(path.parent)
+            run.results()
+            run.scores()
 
 
 def gather(
@@ -93,12 +105,11 @@ def gather(
 
 
 def _run(path: Path) -> Json:
-    return {**json.loads((path / "results.json").read_text()), "folder": path}
+    return {**Workdir(path).results(), "folder": path}
 
 
 def _scores(path: Path, task: str) -> np.ndarray:
-    with np.load(path / "scores.npz") as file:
-        return np.asarray(file[task], "float64")
+    return np.asarray(Workdir(path).scores()[task], "float64")
 
 
 def _sizes(runs: dict[Any, list[Json]]) -> Json:

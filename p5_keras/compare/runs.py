@@ -11,6 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from p5_keras.workdir import Workdir
+
 #: Seconds that a run has to save and end in when the comparison is interrupted.
 GRACE_SECONDS = 30.0
 
@@ -33,8 +35,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it has results."""
-        return (self.workdir / "results.json").exists()
+        """Whether it has results.
+
+        Raises:
+            ValueError: They are damaged.
+        """
+        return Workdir(self.workdir).read("results.json") is not None
 
     def command(self) -> list[str]:
         """Returns its command; of a flag that is given twice the last one counts."""

@@ -17,7 +17,7 @@ code = int(sys.argv[3])
 if code:
     print("some lines\\nerror: it cannot be")
     sys.exit(code)
-(workdir / "results.json").write_text("{}")
+(workdir / "results.json").write_text('{"tasks": {}}')
 """
 
 
