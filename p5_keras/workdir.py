@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from p5_keras import json_file, state_files
+from p5_keras import atomic, json_file, state_files
 from p5_keras.model import MultiTaskModel
 from p5_keras.state_files import writing
 from p5_keras.training import best_model, zip_file
@@ -234,15 +234,8 @@ class Workdir:
             ValueError: It cannot be written; what was there before is as it was.
         """
         self.still_there()
-        partial = self.path / f"partial_{name}"
-        with writing(self.path / name):
-            try:
-                yield partial
-                partial.replace(self.path / name)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    partial.unlink()
-                raise
+        with writing(self.path / name), atomic.whole(self.path / name) as partial:
+            yield partial
 
     def best_model(self) -> MultiTaskModel:
         """Loads the best model of the run.

@@ -7,6 +7,7 @@ import zipfile
 
 import keras
 
+from p5_keras import atomic
 from p5_keras.model import MultiTaskModel
 from p5_keras.training import zip_file
 
@@ -28,16 +29,11 @@ def save(model: keras.Model, path: pathlib.Path, run: str) -> None:
         path: The file.
         run: Number of the run, or "" for none.
     """
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_name(f"partial_{path.name}")
-    try:
+    with atomic.whole(path) as partial:
         model.save(partial)
         if run:
             with zipfile.ZipFile(partial, "a") as file:
                 file.writestr(_RUN, json.dumps({"run": run}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def run_of(path: pathlib.Path) -> str:
