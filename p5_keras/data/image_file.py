@@ -15,6 +15,8 @@ from p5_keras.data.importers import image_values
 
 #: Shortest side in pixels of an image that is worth reading.
 MIN_SIDE = 8
+#: Most pixels of an image that is decoded: 192 MB in three channels.
+MAX_PIXELS = 64_000_000
 
 #: Extensions of each format that can be read.
 EXTENSIONS = {
@@ -82,7 +84,8 @@ class ImageFile:
             The pixels, or `None` if TensorFlow cannot read it or, as the palette of a
             BMP, gets it wrong.
         """
-        if self.kind not in ("JPEG", "PNG", "GIF"):
+        frames = getattr(self.image, "is_animated", False)  # all would be decoded
+        if self.kind not in ("JPEG", "PNG", "GIF") or frames:
             return None
         try:
             image = tf.io.decode_image(self.content, 3, expand_animations=False)
@@ -150,15 +153,21 @@ class ImageFile:
         return np.asarray(self.image.convert("RGB"))
 
 
-def open_image(path: str | os.PathLike[str]) -> ImageFile:
+def open_image(
+    path: str | os.PathLike[str], max_pixels: int | None = None
+) -> ImageFile:
     """Opens an image by its content, whatever its name; of frames, the first.
 
     Args:
         path: A file.
+        max_pixels: An image with more pixels, by its header, is not decoded; by default
+            `MAX_PIXELS`.
 
     Raises:
-        ValueError: It cannot be read, or a side has less than `MIN_SIDE` pixels.
+        ValueError: It cannot be read, is too large, or a side has less than `MIN_SIDE`
+            pixels.
     """
+    max_pixels = max_pixels or MAX_PIXELS
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -172,23 +181,37 @@ def open_image(path: str | os.PathLike[str]) -> ImageFile:
         warnings.simplefilter("ignore")
         try:
             image = Image.open(io.BytesIO(content), formats=list(EXTENSIONS))
-            if min(image.size) >= MIN_SIDE:
+            large = image.width * image.height > max_pixels
+            if min(image.size) >= MIN_SIDE and not large:
                 image.load()
-            # Asked for when it is loaded, as Pillow turns a TIFF by itself.
-            turn = image.getexif().get(_ORIENTATION, 1)
+            # Asked for when it is loaded, as Pillow turns a TIFF by itself, and loads a
+            # PNG for it.
+            turn = 1 if large else image.getexif().get(_ORIENTATION, 1)
         except UnidentifiedImageError as error:
             raise ValueError(f"it is no readable {', '.join(EXTENSIONS)}") from error
         except Exception as error:  # a decoder can raise anything on a broken file
             reason = str(error) or type(error).__name__
             raise ValueError(f"it is broken, {reason}") from error
+    width, height = image.size
+    if large:
+        raise ValueError(
+            f"it has {width}x{height} pixels, more than max_pixels={max_pixels}"
+        )
     if min(image.size) < MIN_SIDE:
-        width, height = image.size
         raise ValueError(
             f"it has {width}x{height} pixels; each side must have {MIN_SIDE} or more"
         )
     # MPO is a JPEG with more pictures behind it, as some cameras write them.
     kind = "JPEG" if image.format == "MPO" else str(image.format)
     return ImageFile(content, image, kind, turn if turn in range(1, 9) else 1)
+
+
+def allow(max_pixels: int) -> None:
+    """Lets Pillow open images of so many pixels, which has a limit of its own."""
+    from PIL import Image
+
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels)
 
 
 def read_image(
@@ -210,7 +233,7 @@ def read_image(
     Raises:
         ValueError: It cannot be read, or a side has less than `MIN_SIDE` pixels.
     """
-    file = open_image(path)
+    file = open_image(path, (rule or {}).get("max_pixels"))
     pixels = None if rule is None else file.as_bytes(rule)
     pixels = file.decoded() if pixels is None else pixels
     if pixels is None:

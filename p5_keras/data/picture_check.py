@@ -47,7 +47,9 @@ class Look:
     values: Values = _BYTES
 
 
-def look_at_picture(path: str, folder: pathlib.Path) -> Look:
+def look_at_picture(
+    path: str, folder: pathlib.Path, max_pixels: int | None = None
+) -> Look:
     """Reads a picture in full, as Pillow and as training do.
 
     What TensorFlow cannot read as `read_image` does is written once as a PNG, not
@@ -57,11 +59,12 @@ def look_at_picture(path: str, folder: pathlib.Path) -> Look:
     Args:
         path: The file.
         folder: Where copies go.
+        max_pixels: See `open_image`.
 
     Raises:
         ValueError: It cannot be used; the message says why.
     """
-    file = open_image(path)
+    file = open_image(path, max_pixels)
     grey = file.image.mode in _GREY or file.image.mode.startswith("I")
     copy = None
     if planes := file.planes():
@@ -91,7 +94,7 @@ def convert_picture(
     Raises:
         ValueError: It cannot be used; the message says why.
     """
-    file = open_image(path)
+    file = open_image(path, rule.get("max_pixels"))
     pixels = file.as_bytes(rule)
     if pixels is None:
         raise ValueError("it has changed while it was read")
@@ -102,7 +105,9 @@ def convert_picture(
     return _look(path, file, 1 if grey else 3, copy, values=values)
 
 
-def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
+def look_at_mask(
+    path: str, folder: pathlib.Path, field: Field, max_pixels: int | None = None
+) -> Look:
     """Reads a mask in full.
 
     One that is no grey PNG of 8 bits is written once as one, with the same values;
@@ -112,11 +117,12 @@ def look_at_mask(path: str, folder: pathlib.Path, field: Field) -> Look:
         path: The file.
         folder: Where copies go.
         field: Its field, of kind "mask".
+        max_pixels: See `open_image`.
 
     Raises:
         ValueError: It cannot be used; the message says why.
     """
-    file = open_image(path)
+    file = open_image(path, max_pixels)
     if file.kind == "JPEG" and field.encoding != "nearest":
         raise ValueError(
             "it is a JPEG, in which classes blur into one another; a mask must be a "

@@ -104,7 +104,8 @@ def inspect(
     # One file for each folder with pictures.
     place = os.path.commonpath([os.path.abspath(path) for path in records.images])
     seen = Seen(folder / f"{content_key(place)}.json")
-    judge = _Judge(records, masks, folder, seen)
+    known = records.reading.get("images") or told or {}
+    judge = _Judge(records, masks, folder, seen, known.get("max_pixels"))
     with ThreadPoolExecutor(threads) as pool:
         # In the order of the records, so that the first fault is always the same one.
         verdicts = pool.map(judge.look, range(len(records)))
@@ -177,21 +178,23 @@ class _Judge:
         masks: dict[str, Field],
         folder: pathlib.Path,
         seen: Seen,
+        max_pixels: int | None,
     ) -> None:
         self.records, self.masks, self.folder, self.seen = records, masks, folder, seen
+        self.max_pixels = max_pixels
         self.extensions: set[str] = set()
         self.unknown: collections.Counter[tuple[str, int]] = collections.Counter()
 
     def look(self, i: int) -> tuple[Look | str, dict[str, Look | str]]:
         """Returns what picture and masks of an example are, or why they are not."""
         path = str(self.records.images[i])  # type: ignore[index]
-        picture = self._try(look_at_picture, path, self.folder)
+        picture = self._try(look_at_picture, path, self.folder, self.max_pixels)
         found: dict[str, Look | str] = {}
         if isinstance(picture, Look):
             for name, field in self.masks.items():
                 mask = str(self.records.columns[name][i])
                 found[name] = (
-                    self._try(look_at_mask, mask, self.folder, field)
+                    self._try(look_at_mask, mask, self.folder, field, self.max_pixels)
                     if mask
                     else _NO_MASK
                 )

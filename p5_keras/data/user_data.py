@@ -12,6 +12,7 @@ import numpy as np
 
 from p5_keras.data import infer
 from p5_keras.data.from_records import from_records
+from p5_keras.data.image_file import allow
 from p5_keras.data.importers import image_values
 from p5_keras.data.importers.column_names import note_names
 from p5_keras.data.importers.label_checks import note_labels
@@ -140,7 +141,7 @@ def user_data(
             "ignore=FIELD,FIELD" for fields to leave out; and of pictures
             "image_range=LOW,HIGH" for the values that are black and white, and
             "image_background=white", or black or grey, for what transparency is laid
-            on.
+            on, and "max_pixels=N" for the largest that are decoded.
         on_bad_example: "raise" or "skip".
         data_dir: For public sets, a folder with a local copy of what would be
             downloaded.
@@ -174,6 +175,7 @@ def user_data(
         if "ignore" not in signature(load).parameters:
             ignore = _names(given.pop("ignore", ""))
         told = image_values.told(given)
+        allow(told.get("max_pixels", 0))
         arguments = keywords(
             load, given, ["ignore", "kind.FIELD", *image_values.OPTIONS]
         )

@@ -185,9 +185,9 @@ def test_what_was_whole_is_not_read_again(tmp_path, monkeypatch):
     opened = []
     read = open_image
 
-    def counted(path):
+    def counted(path, max_pixels=None):
         opened.append(os.path.basename(path))
-        return read(path)
+        return read(path, max_pixels)
 
     monkeypatch.setattr("p5_keras.data.picture_check.open_image", counted)
     for name in ("a", "b"):

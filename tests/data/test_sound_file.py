@@ -36,6 +36,14 @@ def test_stereo_and_another_rate(tmp_path):
     both = np.stack([TONE, np.zeros(800)], axis=1).ravel()
     path = write(tmp_path / "a.wav", both, channels=2)
     found = p5.data.read_sound(path, 8000, note=notes.append)
+    np.testing.assert_allclose(found, TONE * 32768, atol=2)  # one channel is silent
+    path = write(tmp_path / "c.wav", np.stack([TONE, TONE / 2], 1).ravel(), channels=2)
+    found = p5.data.read_sound(path, 8000, note=notes.append)
+    np.testing.assert_allclose(found, TONE * 24576, atol=2)
+    path = write(
+        tmp_path / "d.wav", np.stack([TONE / 2, -TONE / 2], 1).ravel(), channels=2
+    )
+    found = p5.data.read_sound(path, 8000, note=notes.append)
     np.testing.assert_allclose(found, TONE * 16384, atol=2)
     twice = np.sin(np.arange(1600) / 20) / 2
     path = write(tmp_path / "b.wav", twice, rate=16_000)
@@ -43,7 +51,10 @@ def test_stereo_and_another_rate(tmp_path):
     assert found.shape == (400,)
     np.testing.assert_allclose(found[50:350], TONE[50:350] * 32768, atol=60)
     assert notes == [
+        "sounds with a silent channel, which is left out",
         "sounds with 2 channels, which are averaged",
+        "sounds with 2 channels, which are averaged",
+        "sounds whose channels cancel one another: the loudest one is read",
         "sounds at 16000 samples a second, brought to 8000",
     ]
 

@@ -77,8 +77,9 @@ def test_a_table_has_its_own_ignore(tmp_path):
             "folder:PETS",
             ["lable=x"],
             "Unknown option of this data set. Did you mean 'label'? Received: 'lable'; "
-            "['split', 'label', 'classes', 'rate', 'seconds', 'encoding', 'ignore', "
-            "'kind.FIELD', 'image_range', 'image_background']",
+            "['split', 'label', 'classes', 'rate', 'seconds', 'max_sound_bytes', "
+            "'encoding', 'ignore', 'kind.FIELD', 'image_range', 'image_background', "
+            "'max_pixels']",
         ),
         (
             "folder:PETS",

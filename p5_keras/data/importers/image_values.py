@@ -34,7 +34,7 @@ _HOT, _ODD, _FAR = 0.001, 0.1, 8
 
 
 #: What a user can decide.
-OPTIONS = ("image_range", "image_background")
+OPTIONS = ("image_range", "image_background", "max_pixels")
 
 
 def told(options: dict[str, str]) -> dict[str, Any]:
@@ -68,6 +68,13 @@ def told(options: dict[str, str]) -> dict[str, Any]:
                 f"Received: image_background={text!r}"
             )
         rule["background"] = BACKGROUNDS[text]
+    if text := options.pop("max_pixels", ""):
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(
+                "`max_pixels` must be a whole number above 0, of pixels in an image. "
+                f"Received: max_pixels={text!r}"
+            )
+        rule["max_pixels"] = int(text)
     return rule
 
 

@@ -86,8 +86,8 @@ def read(
             head = header.read(file)
             if item.mask:
                 file = item.mask
-                mask = header.mask(file)
-                sides.append(_mask_side(head, mask.size))
+                mask = header.mask(file, head)
+                sides.append(head.drawn_on(mask.size) or mask.size)
                 other = mask.size not in (head.stored, head.upright)
                 problems.note(RESIZED, int(other))
             if item.xml:
@@ -197,15 +197,6 @@ CUT = "boxes cut at the edge of their picture"
 EMPTY = "boxes without area, left out"
 #: On masks.
 RESIZED = "masks of another size than their picture, in proportion: resized"
-
-
-def _mask_side(head: Header, size: Size) -> Size:
-    side = head.drawn_on(size)
-    if side is None:
-        raise ValueError(
-            f"it has {header.text(size)} pixels, its picture {header.text(head.stored)}"
-        )
-    return side
 
 
 def _xml_side(head: Header, annotation: Annotation, drawn: Size) -> Size:

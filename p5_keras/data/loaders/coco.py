@@ -227,5 +227,9 @@ def _sizes(
             f"it is for {header.text(drawn)} pixels, its picture has "
             f"{header.text(head.stored)}",
         )
+    try:
+        header.check_pixels(drawn, head)
+    except ValueError as error:
+        raise Fault(where, str(error)) from None
     problems.note("images drawn on their picture in another size", drawn != side)
     return drawn, side

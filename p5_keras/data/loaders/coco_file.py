@@ -115,6 +115,11 @@ def _document(file: pathlib.Path) -> Document | None:
             f"A COCO file must be JSON ({error.msg}, line {error.lineno}, column "
             f"{error.colno}). Received: {where}"
         ) from error
+    except RecursionError as error:
+        raise ValueError(
+            f"A COCO file must be lists of objects, not nested without end. Received: "
+            f"{where}"
+        ) from error
     except UnicodeDecodeError as error:
         raise ValueError(
             f"A COCO file must be UTF-8 (byte {error.start} is not). Received: {where}"

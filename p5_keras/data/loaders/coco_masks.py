@@ -16,6 +16,8 @@ from p5_keras.data.loaders.header import Size
 
 #: Pixel value without a label.
 VOID = 255
+# Longest outline of a polygon in pixels, which are followed one by one.
+_LONG = 1e7
 # Goes into the names of folders, so that masks drawn in another way are drawn again.
 _VERSION = 1
 
@@ -81,6 +83,8 @@ def polygons(segmentation: Any) -> tuple[list[list[float]] | dict[str, Any], int
             # Far away edges would be followed pixel by pixel.
             if not isinstance(number, int | float) or not abs(number) < 1e5:
                 raise ValueError(f"a polygon must hold numbers, and holds {number!r}")
+        if sum(abs(a - b) for a, b in zip(polygon, polygon[2:], strict=False)) > _LONG:
+            raise ValueError(f"a polygon's edges are longer than {_LONG:g} pixels")
     whole = [polygon for polygon in found if len(polygon) >= 6]
     return whole, len(found) - len(whole)
 
@@ -131,6 +135,7 @@ def draw(masks: Sequence[Mask]) -> list[Fault | None]:
 
 
 def _draw(mask: Mask) -> Fault | None:
+    from faster_coco_eval import mask as coco
     from PIL import Image
 
     if mask.file.is_file():
@@ -138,16 +143,21 @@ def _draw(mask: Mask) -> Fault | None:
     # Column by column, as run lengths are: painting is several times as fast.
     pixels = np.zeros(mask.drawn, "uint8", order="F")
     layers = []
-    for shape in mask.shapes:
-        try:
-            inside = _inside(shape.outline, mask.drawn)
-        except (ValueError, RuntimeError, TypeError, IndexError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-            return Fault(shape.where, f"its segmentation cannot be drawn: {reason}")
-        area = math.inf if shape.value == VOID else int(inside.sum())
-        layers.append((area, shape.value, inside))
-    for _, value, inside in sorted(layers, key=lambda layer: -layer[0]):
-        np.copyto(pixels, np.uint8(value), where=inside)
+    height, width = mask.drawn
+    shape = None
+    try:
+        for shape in mask.shapes:
+            runs = _runs(shape.outline, mask.drawn)
+            area = math.inf if shape.value == VOID else int(coco.area(runs))
+            layers.append((area, shape, runs))
+        for _, shape, runs in sorted(layers, key=lambda layer: -layer[0]):
+            # One after another: all at once may take more memory than there is.
+            inside = coco.decode(runs).reshape(height, width, order="A") > 0
+            np.copyto(pixels, np.uint8(shape.value), where=inside)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        where = shape.where if shape else str(mask.file)
+        return Fault(where, f"its segmentation cannot be drawn: {reason}")
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if mask.drawn != mask.size:
         height, width = mask.size
@@ -159,14 +169,13 @@ def _draw(mask: Mask) -> Fault | None:
     return None
 
 
-def _inside(outline: list[list[float]] | dict[str, Any], size: Size) -> np.ndarray:
-    """Returns the pixels of an outline, `(height, width)` booleans."""
+def _runs(outline: list[list[float]] | dict[str, Any], size: Size) -> Any:
+    """Returns the run lengths of an outline."""
     from faster_coco_eval import mask as coco
 
     height, width = size
     if isinstance(outline, list):
-        runs = coco.frPyObjects(outline, height, width)
-        return coco.decode(coco.merge(runs)).reshape(height, width, order="A") > 0
+        return coco.merge(coco.frPyObjects(outline, height, width))
     if list(outline["size"]) != [height, width]:
         raise ValueError(f"it is for {outline['size']}, the picture is {[*size]}")
     counts = outline["counts"]
@@ -175,5 +184,5 @@ def _inside(outline: list[list[float]] | dict[str, Any], size: Size) -> np.ndarr
             raise ValueError("run lengths must be whole numbers from 0")
         if sum(counts) != height * width:
             raise ValueError(f"{sum(counts)} pixels for {height * width}")
-        outline = coco.frPyObjects(outline, height, width)
-    return coco.decode(outline).reshape(height, width, order="A") > 0
+        return coco.frPyObjects(outline, height, width)
+    return outline

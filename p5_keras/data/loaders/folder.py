@@ -11,7 +11,7 @@ from p5_keras.data.importers import layouts
 from p5_keras.data.loaders import folder_sounds, folder_texts, listing
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
 from p5_keras.data.records import Field, Problems, Records, split_examples
-from p5_keras.data.sound_file import EXTENSIONS
+from p5_keras.data.sound_file import EXTENSIONS, MAX_BYTES
 from p5_keras.values import unknown
 
 _LAYOUT = (
@@ -37,6 +37,7 @@ def load(
     classes: tuple[str, ...] = (),
     rate: int | None = None,
     seconds: float | None = None,
+    max_sound_bytes: int = MAX_BYTES,
     encoding: str = "utf-8",
 ) -> Records:
     """Reads a folder of pictures, sounds or texts, sorted into folders by class.
@@ -57,6 +58,7 @@ def load(
             evidently something else, see `layouts`.
         rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
         seconds: Length of a sound; see there.
+        max_sound_bytes: A WAV file with more bytes of samples is a bad example.
         encoding: Of texts, such as cp1252 or latin-1.
 
     Returns:
@@ -125,7 +127,7 @@ def load(
         return records
     if what == "text":
         return folder_texts.written(records, images, encoding)
-    return folder_sounds.heard(records, images, rate, seconds)
+    return folder_sounds.heard(records, images, rate, seconds, max_sound_bytes)
 
 
 class _ClassFolder(NamedTuple):

@@ -1,13 +1,16 @@
 """Sounds of a folder, read into memory at one rate and one length."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from p5_keras.data.importers import sound_values
+from p5_keras.data.importers.sound_values import Sound
 from p5_keras.data.records import Problems, Records
-from p5_keras.data.sound_file import read_sound, sound_shape
+from p5_keras.data.sound_file import MAX_BYTES, look_at_sound, read_sound
 from p5_keras.inputs import Waveform
 
 #: Highest rate that is chosen, the share of sounds that is not cut off, and the
@@ -18,7 +21,11 @@ _LIMIT = 4 * 2**30
 
 
 def heard(
-    records: Records, files: Sequence[str], rate: int | None, seconds: float | None
+    records: Records,
+    files: Sequence[str],
+    rate: int | None,
+    seconds: float | None,
+    max_bytes: int = MAX_BYTES,
 ) -> Records:
     """Returns records of sounds, without those that are at fault.
 
@@ -27,14 +34,19 @@ def heard(
         files: Their paths.
         rate: See `read`.
         seconds: See `read`.
+        max_bytes: See `read`.
     """
     training = records.splits == "train"
-    sounds, encoder, good = read(files, training, records.problems, rate, seconds)
+    rule = records.reading.get("sounds")
+    sounds, encoder, good, rule = read(
+        files, training, records.problems, rate, seconds, rule, max_bytes
+    )
     return replace(
         records.take(good),
         images=None,
         inputs={"waveform": sounds},
         encoders={"sound": encoder},
+        reading={**records.reading, "sounds": rule},
         names=np.array(files)[good],
     )
 
@@ -45,7 +57,9 @@ def read(
     problems: Problems,
     rate: int | None,
     seconds: float | None,
-) -> tuple[np.ndarray, Waveform, np.ndarray]:
+    rule: Mapping[str, Any] | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> tuple[np.ndarray, Waveform, np.ndarray, Mapping[str, Any]]:
     """Reads sounds; those at fault are left out.
 
     Args:
@@ -54,31 +68,38 @@ def read(
         problems: Takes what is wrong, and what was changed.
         rate: Samples a second; the most frequent one by default, at most 16,000.
         seconds: Length of the input; by default that of the longest but 5 %.
+        rule: What full scale is, see `sound_values`; by default what the training
+            sounds say.
+        max_bytes: A file with more bytes of samples is at fault.
 
     Returns:
-        `(kept, samples)` int16, the input that reads them, and `(n,)` booleans that
-        say which were kept.
+        `(kept, samples)` int16, the input that reads them, `(n,)` booleans that say
+        which were kept, and the rule.
 
     Raises:
         ValueError: They take too much memory, or none is left.
     """
-    shapes = []
+    looks: list[Sound | None] = []
     for file in files:
         try:
-            shapes.append(sound_shape(file))
+            looks.append(look_at_sound(file, max_bytes))
         except ValueError as error:
             problems.bad(file, str(error))
-            shapes.append((0, 0.0))
-    good = np.array([own > 0 for own, _ in shapes], bool)
+            looks.append(None)
+    good = np.array([look is not None for look in looks], bool)
     if not (good & training).any():
         raise ValueError(
             "Sounds that can be read must be left to train on. "
             f"Received: {len(files)} files, none in training"
         )
     if rate is None:
-        rates = collections.Counter(own for own, _ in shapes if own)
+        rates = collections.Counter(look.rate for look in looks if look)
         rate = min(rates.most_common(1)[0][0], _RATE)
-    lengths = np.array([length for _, length in shapes])
+    lengths = np.array([look.seconds if look else 0.0 for look in looks])
+    if rule is None:
+        trained = [look for look, t in zip(looks, training, strict=True) if look and t]
+        rule = sound_values.decide(trained, problems)
+    sound_values.note([look for look in looks if look], rule, problems)
     if seconds is None:
         whole = float(np.quantile(lengths[good & training], _WHOLE))
         seconds = round(float(np.clip(whole, *_SECONDS)), 1)
@@ -91,9 +112,10 @@ def read(
         )
     out = np.zeros((int(good.sum()), samples), "int16")
     for row, i in zip(out, np.flatnonzero(good), strict=True):
-        x = read_sound(files[int(i)], rate, seconds, problems.note)
+        file = files[int(i)]
+        x = read_sound(file, rate, seconds, problems.note, rule, max_bytes)
         row[: len(x)] = x
     problems.note(
         f"sounds longer than {seconds:g} s, cut off", int((lengths > seconds).sum())
     )
-    return out, encoder, good
+    return out, encoder, good, rule

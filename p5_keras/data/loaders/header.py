@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from p5_keras.data.image_file import EXTENSIONS
+from p5_keras.data.image_file import EXTENSIONS, MAX_PIXELS
 from p5_keras.data.importers import mask_content
 
 Size = tuple[int, int]
@@ -55,7 +55,9 @@ def read(picture: pathlib.Path) -> Header:
     """
     with _open(picture, list(EXTENSIONS)) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        # Of a PNG all is read for that.
+        large = image.format == "PNG" and width * height > MAX_PIXELS
+        turned = not large and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         # MPO is a JPEG with more pictures behind it, as some cameras write them.
         kind = "JPEG" if image.format == "MPO" else str(image.format)
     upright = (width, height) if turned else (height, width)
@@ -74,19 +76,43 @@ def misnamed(picture: pathlib.Path, header: Header) -> str:
     return f"pictures called {picture.suffix.lower()} that are {header.format}"
 
 
-def mask(file: pathlib.Path) -> mask_content.Content:
+def mask(file: pathlib.Path, picture: Header | None = None) -> mask_content.Content:
     """Returns what stands in a mask.
 
     Args:
         file: A picture with a number, or a colour, for each pixel.
+        picture: What it is the mask of; one of other proportions is not decoded.
 
     Raises:
-        ValueError: It cannot be read, or is no mask.
+        ValueError: It cannot be read, is no mask, or not that of the picture.
     """
     with _open(file, list(EXTENSIONS)) as image:
+        size = (image.height, image.width)
+        if picture and picture.drawn_on(size) is None:
+            raise ValueError(
+                f"it has {text(size)} pixels, its picture {text(picture.stored)}"
+            )
+        check_pixels(size, picture)
         with file.open("rb") as start:
             depth = mask_content.bit_depth(start.read(26))
         return mask_content.content(image, str(image.format), depth)
+
+
+def check_pixels(size: Size, picture: Header | None = None) -> None:
+    """Checks that an array of a size is not too large for the memory.
+
+    Args:
+        size: Height and width that a file asks for.
+        picture: The picture that it belongs to, which may be as large.
+
+    Raises:
+        ValueError: It is more than `MAX_PIXELS`, and more than the picture has.
+    """
+    most = max(MAX_PIXELS, picture.stored[0] * picture.stored[1] if picture else 0)
+    if size[0] * size[1] > most:
+        raise ValueError(
+            f"it is for {text(size)} pixels, more than the {most} that are allowed"
+        )
 
 
 def in_proportion(size: Size, said: Size) -> bool:
