@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras.inputs.base import Input, Tensor, missing
+from p5_keras.inputs.caseless import caseless
 
 _SPLITS = ("whitespace", "character")
 _STANDARDS = ("lower", "lower_and_strip_punctuation", "none")
@@ -24,10 +25,15 @@ class Text(Input):
         length: Number of tokens.
         max_tokens: Largest size of the vocabulary, the two above included.
         split: "whitespace" or "character".
-        standardize: "lower", "lower_and_strip_punctuation" or "none". Where each token
-            has a label, punctuation that stands alone must not be stripped.
+        standardize: "lower", "lower_and_strip_punctuation" or "none". The first folds
+            case and composes marks in all scripts (`caseless`); the second also strips
+            all that Unicode calls punctuation, and the symbols of ASCII, and takes
+            any of its spaces for one. Where each token has a label, punctuation that
+            stands alone must not be stripped.
         vocabulary: The tokens from number 2 on, the most frequent first; `adapt` fills
             it.
+        letters: "unicode", or "ascii" to do so with letters and punctuation of ASCII
+            alone, as models did that were saved without this argument.
     """
 
     dtype = "int32"
@@ -40,11 +46,16 @@ class Text(Input):
         split: str = "whitespace",
         standardize: str = "lower",
         vocabulary: Sequence[str] | None = None,
+        letters: str = "unicode",
     ) -> None:
         if split not in _SPLITS or standardize not in _STANDARDS:
             raise ValueError(
                 f"`split` must be one of {_SPLITS} and `standardize` of {_STANDARDS}. "
                 f"Received: split={split!r}, standardize={standardize!r}"
+            )
+        if letters not in ("unicode", "ascii"):
+            raise ValueError(
+                f"`letters` must be 'unicode' or 'ascii'. Received: letters={letters!r}"
             )
         if length < 1 or max_tokens < 3:
             raise ValueError(
@@ -52,7 +63,7 @@ class Text(Input):
                 f"Received: length={length}, max_tokens={max_tokens}"
             )
         self.column, self.length, self.max_tokens = column, length, max_tokens
-        self.split, self.standardize = split, standardize
+        self.split, self.standardize, self.letters = split, standardize, letters
         self.vocabulary = None if vocabulary is None else list(vocabulary)
         self._made: Any = None
 
@@ -105,7 +116,12 @@ class Text(Input):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         names = ("column", "length", "max_tokens", "split", "standardize", "vocabulary")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "letters")}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Text":
+        """Makes the input of `get_config()` again."""
+        return cls(**{"letters": "ascii", **config})
 
     def _known(self) -> list[str]:
         if self.vocabulary is None:
@@ -118,8 +134,20 @@ class Text(Input):
     def _layer(self, vocabulary: list[str] | None) -> Any:
         return keras.layers.TextVectorization(
             max_tokens=self.max_tokens if vocabulary is None else None,
-            standardize=None if self.standardize == "none" else self.standardize,
+            standardize=self._standard(),
             split=self.split,
             output_sequence_length=self.length,
             vocabulary=vocabulary,
         )
+
+    def _standard(self) -> Any:
+        if self.standardize == "none":
+            return None
+        if self.letters == "ascii":
+            return self.standardize
+        return caseless if self.standardize == "lower" else _caseless_words
+
+
+def _caseless_words(text: Tensor) -> Tensor:
+    text = tf.strings.regex_replace(caseless(text), r"[\p{P}$+<=>^`|~]", "")
+    return tf.strings.regex_replace(text, r"\p{Z}", " ")
