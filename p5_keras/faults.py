@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import app
 
 from p5_keras import strategy
+from p5_keras.data.importers.watched import named_faults
 from p5_keras.naming import printable
 
 #: Exit code after SIGTERM: the state is saved, and the same command goes on.
@@ -141,7 +142,8 @@ def _one_line(main: Callable[[list[str]], Any]) -> None:
     def checked(argv: list[str]) -> Any:
         if argv[1:]:
             raise ValueError(f"Arguments must be --flags. Received: {argv[1:]}")
-        return main(argv)
+        with named_faults():
+            return main(argv)
 
     try:
         app.run(checked)

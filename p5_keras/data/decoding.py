@@ -9,27 +9,33 @@ Size = tuple[int, int]
 
 
 def decode_picture(
-    path: tf.Tensor,
+    content: tf.Tensor,
     turn: tf.Tensor | None,
     size: Size,
     channels: int,
     resized: bool = True,
+    stored: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Reads a picture.
+    """Decodes a picture.
 
     Args:
-        path: Its file, of a format that TensorFlow can read.
+        content: Its file, of a format that TensorFlow can read.
         turn: Orientation of its EXIF data, 1 to 8, or `None` if it is upright.
         size: Height and width that it is to have.
         channels: 1 or 3.
         resized: Whether it may have another size.
+        stored: Height and width that it must have as it is stored, `(2,)`, or `None`.
 
     Returns:
         `(*size, channels)` uint8, upright.
     """
-    content = tf.io.read_file(path)
     pixels = tf.io.decode_image(content, 3, expand_animations=False)
     pixels.set_shape([None, None, 3])
+    if stored is not None:
+        with tf.control_dependencies(
+            [tf.debugging.assert_equal(tf.shape(pixels)[:2], stored)]
+        ):
+            pixels = tf.identity(pixels)
     if turn is None:
         pixels = _resize(pixels, size, resized)
     else:
@@ -47,11 +53,11 @@ def decode_picture(
     return tf.ensure_shape(pixels, (*size, channels))
 
 
-def decode_mask(path: tf.Tensor, table: np.ndarray, size: Size) -> tf.Tensor:
-    """Reads a mask, resized without mixing classes.
+def decode_mask(content: tf.Tensor, table: np.ndarray, size: Size) -> tf.Tensor:
+    """Decodes a mask, resized without mixing classes.
 
     Args:
-        path: Its file, a grey PNG, or "" if the mask is missing.
+        content: Its file, a grey PNG, or "" if the mask is missing.
         table: Class of each pixel value, `(256,)` uint8.
         size: Height and width that it is to have.
 
@@ -60,12 +66,12 @@ def decode_mask(path: tf.Tensor, table: np.ndarray, size: Size) -> tf.Tensor:
     """
 
     def read() -> Any:
-        mask = tf.io.decode_png(tf.io.read_file(path), 1)
+        mask = tf.io.decode_png(content, 1)
         mask = tf.image.resize(mask, size, method="nearest")
         return tf.gather(tf.constant(table), tf.cast(mask, tf.int32))
 
     missing = tf.fill([*size, 1], tf.constant(255, tf.uint8))
-    mask = tf.cond(tf.strings.length(path) > 0, read, lambda: missing)
+    mask = tf.cond(tf.strings.length(content) > 0, read, lambda: missing)
     return tf.ensure_shape(mask, (*size, 1))
 
 

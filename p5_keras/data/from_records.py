@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,12 @@ import tensorflow as tf
 
 from p5_keras.data import cache as store
 from p5_keras.data.decoding import decode_mask, decode_picture
+from p5_keras.data.importers.watched import (
+    Watched,
+    fetch,
+    named_faults,
+    without_labels,
+)
 from p5_keras.data.records import Field, Records
 from p5_keras.data.source import Example, Source
 
@@ -61,7 +67,7 @@ def from_records(
         ValueError: The split is empty, the pictures have not been inspected, differ in
             size without an `image_size`, or an argument is out of range.
     """
-    rows = np.flatnonzero(records.splits == split)
+    rows = _unchanged(records, np.flatnonzero(records.splits == split))
     if not len(rows):
         raise ValueError(
             "`split` must have an example. "
@@ -80,23 +86,39 @@ def from_records(
     channels = _channels(records, channels)
     files = {"image": _strings(own.images), "turn": _shapes(own)[:, 3]}
     files |= {name: _strings(own.columns[name]) for name in masks}
+    files["stored"] = _stored(own)
     tables = {name: value_table(records.fields[name], name) for name in masks}
     turned = bool((files["turn"] > 1).any())
     resized = bool((_shapes(own)[:, :2] != size).any())
 
     def load(example: Example) -> Example:
         example = dict(example)
-        turn = example.pop("turn")
+        turn, stored = example.pop("turn"), example.pop("stored")
+        row = example.pop("row", None)
+        good = tf.constant(True)
+        for name in ("image", *tables):
+            example[name], whole = fetch(example[name], watched.get(name), row)
+            good &= whole
         example["image"] = decode_picture(
-            example["image"], turn if turned else None, size, channels, resized
+            example["image"],
+            turn if turned else None,
+            size,
+            channels,
+            resized or row is not None,
+            None if row is not None else stored,
         )
         for name, table in tables.items():
             example[name] = decode_mask(example[name], table, size)
+        if row is not None:
+            example = without_labels(example, records.fields, good)
         return example
 
+    watched = _watched(own, masks)
     places = len(records) * size[0] * size[1] * (channels + len(masks))
     place = store.choose_place(cache, places, cache_dir)
     if place == "none":
+        if watched and records.problems.on_bad_example == "skip":
+            files["row"] = np.arange(len(rows))
         return made(reader(columns | files), load=load)
     names = ["image", *masks]
     depths = [channels, *(1 for _ in masks)]
@@ -242,5 +264,39 @@ def _decoded(
         {name: tf.convert_to_tensor(column) for name, column in files.items()}
     )
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(32)
-    for batch in dataset.prefetch(2).as_numpy_iterator():
-        yield [batch[name] for name in names]
+    with named_faults():
+        for batch in dataset.prefetch(2).as_numpy_iterator():
+            yield [batch[name] for name in names]
+
+
+def _stored(records: Records) -> np.ndarray:
+    """Returns height and width of the images as they are stored, `(n, 2)` int32."""
+    shapes = _shapes(records)
+    turned = (shapes[:, 3] >= 5)[:, None]
+    return np.where(turned, shapes[:, 1::-1], shapes[:, :2]).astype("int32")
+
+
+def _watched(records: Records, masks: Sequence[str]) -> dict[str, Watched]:
+    """Returns the files that training reads, as they were, if that is known."""
+    if not records.stamps or records.images is None:
+        return {}
+    found = {}
+    for name in (*masks, "image"):  # the last one is the first to be blamed
+        paths = records.images if name == "image" else records.columns[name]
+        sizes = _stored(records) if name == "image" else None
+        stamps = records.stamps[name]
+        found[name] = Watched(list(map(str, paths)), stamps, sizes, records.problems)
+    return found
+
+
+def _unchanged(records: Records, rows: np.ndarray) -> np.ndarray:
+    """Returns the rows whose files are as `inspect` found them; reports the others."""
+    own = records.take(rows)
+    masks = [name for name, f in records.fields.items() if f.kind == "mask"]
+    keep = np.ones(len(rows), bool)
+    for watched in _watched(own, masks).values():
+        for i in np.flatnonzero(keep):
+            if reason := watched.fault(int(i)):
+                records.problems.bad(watched.paths[i], reason)
+                keep[i] = False
+    return rows[keep]

@@ -12,6 +12,7 @@ import numpy as np
 
 from p5_keras.data.cache import cache_folder, content_key
 from p5_keras.data.importers import image_values
+from p5_keras.data.importers.watched import stamp
 from p5_keras.data.picture_check import (
     Look,
     byte_values,
@@ -138,6 +139,10 @@ def inspect(
         columns=columns,
         fields={name: byte_values(f) for name, f in left.fields.items()},
         shapes=shapes,
+        stamps={
+            "image": np.array([stamp(look.path) for look in looks], "int64"),
+            **{n: np.array([stamp(p) for p in columns[n]], "int64") for n in masks},
+        },
         reading={**left.reading, "images": rule},
     )
     formats = collections.Counter(look.kind for look in looks)

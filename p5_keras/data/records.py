@@ -143,6 +143,8 @@ class Records:
         shapes: What `inspect` finds of each picture, `(n, 4)` whole numbers: height
             and width when upright, channels (1 if grey, else 3), and the EXIF
             orientation that is still to be undone, 1 for none. `None` before.
+        stamps: Time and size of the files that training reads, `(n, 2)` each, for
+            "image" and each mask, as `inspect` found them.
         reading: How values were read that could have been read otherwise, decided by
             the training examples, as JSON can hold it: `"images"`, and what else
             loaders decide. Given to a loader again, it is the rule for other data.
@@ -161,6 +163,7 @@ class Records:
     groups: np.ndarray | None = None
     sides: np.ndarray | None = None
     shapes: np.ndarray | None = None
+    stamps: Mapping[str, np.ndarray] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=Problems)
 
@@ -188,6 +191,7 @@ class Records:
             groups=some(self.groups),
             sides=some(self.sides),
             shapes=some(self.shapes),
+            stamps={name: some(column) for name, column in self.stamps.items()},
         )
 
     def only(self, name: str, classes: Sequence[str]) -> "Records":
