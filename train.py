@@ -12,7 +12,7 @@ from absl import flags, logging
 import p5_keras as p5
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("recipe", None, "Name of a file in models/, or a path.")
+flags.DEFINE_string("recipe", None, "A name in models/, or a path; it is executed.")
 flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a name.")
 flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
 flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
@@ -65,7 +65,8 @@ def main(argv: list[str]) -> None:
 def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
     model, size = plan.workdir.best_model(), plan.config.batch_size
-    if split := {"eval": "test", "export": "validation"}.get(FLAGS.mode):
+    split, batches = {"eval": "test", "export": "validation"}.get(FLAGS.mode), None
+    if split and plan.recipe:
         source = plan.recipe.data(plan.config, model.tasks, split)
         batches = p5.data.evaluation(source, model.tasks, size)
     if FLAGS.mode == "eval":

@@ -8,14 +8,13 @@ from typing import Any
 
 import keras
 
+from p5_keras import catalog, transfer
 from p5_keras import recipe as recipes
-from p5_keras import transfer
 from p5_keras.affinity import Affinity, Batches
 from p5_keras.checkpoint import Checkpoints
 from p5_keras.data import SPLITS, Source, fold, summary
 from p5_keras.model import MultiTaskModel
 from p5_keras.progress import EpochTable
-from p5_keras.recipe import Config
 from p5_keras.task import Task
 from p5_keras.task_stopping import TaskStopping
 from p5_keras.values import typed, unknown
@@ -33,14 +32,14 @@ class Plan:
     """What is to be run, and where.
 
     Attributes:
-        recipe: The module of the recipe.
+        recipe: The module of the recipe; `None` to predict or export without one.
         config: Its configuration, complete.
         workdir: The folder of the run.
         decided: All that was decided, by name, as JSON can hold it.
     """
 
     recipe: Any
-    config: Config
+    config: Any
     workdir: Workdir
     decided: dict[str, Any]
 
@@ -132,8 +131,10 @@ class Plan:
 def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     """Decides by the flags, then the settings, then the recipe.
 
-    To evaluate, export or predict, what the workdir's own run has decided comes before
-    the recipe.
+    To evaluate, what the workdir's own run has decided comes before the recipe, which
+    must be one of `models/` if the flags name none: a folder says what to read, and
+    never what to execute. To export or predict, no recipe is loaded that the flags do
+    not ask for.
 
     Args:
         flags: Values of the flags by name, `None` where not given.
@@ -147,6 +148,7 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         raise ValueError(
             "`--mode=predict` needs --input=FOLDER, or a table. Received: no --input"
         )
+    own = flags["recipe"] or flags["dataset"]
     name = flags["recipe"] or ("your_data" if flags["dataset"] else "quickstart")
     folder = flags["workdir"] or os.path.join("runs", _name(name, flags["dataset"]))
     if flags["mode"] == "compare" and not flags["workdir"]:
@@ -160,8 +162,10 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         )
     workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}
-    if not flags["recipe"]:
-        name = before.get("recipe", name)
+    if flags["mode"] in ("predict", "export") and not own:
+        return Plan(None, _kept(flags, before), workdir, {})
+    if not flags["recipe"] and "recipe" in before:
+        name = _known(before["recipe"], flags["mode"], workdir)
     recipe = recipes.load(name)
     config = recipe.Config()
     for flag in ("dataset", "dataset_options", "on_bad_example"):
@@ -182,6 +186,39 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     if number is not None:
         decided["fold"] = [number, folds]
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
+
+
+def _kept(flags: Mapping[str, Any], before: Mapping[str, Any]) -> recipes.Kept:
+    """Returns what of a run's configuration is of use without its recipe.
+
+    Raises:
+        ValueError: A setting is given, which a recipe alone could understand.
+    """
+    if flags["set"]:
+        raise ValueError(
+            f"`--set` needs --recipe in --mode={flags['mode']}, which loads none by "
+            f"itself. Received: set={flags['set']}"
+        )
+    config = recipes.Kept()
+    fields = recipes.describe(config)
+    given = {name: flags.get(name) for name in fields}
+    return recipes.configure(config, recipes.settings(config, dict(before)), given)
+
+
+def _known(name: Any, mode: str, workdir: Workdir) -> str:
+    """Returns the recipe that a workdir names if it is one of `models/`.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    known = catalog.names("models")
+    if name not in known:
+        raise ValueError(
+            f"The recipe of {workdir.path} is none of models/, and a recipe is a "
+            "program: if you trust it, name it by --recipe=FILE in "
+            f"--mode={mode}. Received: recipe={name!r} in config.json"
+        )
+    return str(name)
 
 
 def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:

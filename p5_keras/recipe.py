@@ -6,7 +6,7 @@ import inspect
 import pathlib
 import sys
 import typing
-from typing import Any
+from typing import Any, TypeVar
 
 from p5_keras import catalog, sharing, trunks, weighting
 from p5_keras.build import build_model
@@ -86,6 +86,24 @@ class Config:
     on_nan: str = "stop"
 
 
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What of a configuration is of use to predict and export, without the recipe.
+
+    Attributes:
+        batch_size: Global batch size.
+        precision: Keras dtype policy.
+        dataset_options: How the data were read.
+    """
+
+    batch_size: int = 32
+    precision: str = "float32"
+    dataset_options: tuple[str, ...] = ()
+
+
+AnyConfig = TypeVar("AnyConfig", Config, Kept)
+
+
 def load(name: str) -> Any:
     """Loads a recipe by its name in `models/`, or by the path of a file.
 
@@ -120,8 +138,8 @@ def load(name: str) -> Any:
 
 
 def configure(
-    config: Config, settings: list[str], given: dict[str, Any] | None = None
-) -> Config:
+    config: AnyConfig, settings: list[str], given: dict[str, Any] | None = None
+) -> AnyConfig:
     """Changes a recipe's configuration by `name=value` settings and by flags.
 
     A name is a field of the configuration, or `field.argument` for a constructor's
@@ -249,14 +267,14 @@ def _made(field: str, kind: Any, settings: list[str]) -> Any:
     return kind(**arguments)
 
 
-def describe(config: Config) -> dict[str, Any]:
+def describe(config: Config | Kept) -> dict[str, Any]:
     """Returns a configuration as JSON can hold it."""
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     plain = (str, int, float, bool, type(None))
     return {k: v if isinstance(v, plain) else repr(v) for k, v in fields.items()}
 
 
-def settings(config: Config, described: dict[str, Any] | None) -> list[str]:
+def settings(config: Config | Kept, described: dict[str, Any] | None) -> list[str]:
     """Returns the settings that make a described configuration again.
 
     Objects such as the trunk are left out: they are in the saved model.

@@ -183,6 +183,52 @@ def test_export_and_predict_use_the_best_model(finished, tmp_path, capsys):
     assert set(prediction["predictions"]) == {"half", "side", "mask"}
 
 
+@pytest.fixture
+def foreign(finished, tmp_path):
+    """A workdir from elsewhere, whose recipe lies inside of it and does harm."""
+    workdir = tmp_path / "foreign"
+    (workdir / "checkpoints").mkdir(parents=True)
+    best = (finished / "checkpoints" / "best.keras").read_bytes()
+    (workdir / "checkpoints" / "best.keras").write_bytes(best)
+    harm = f"import pathlib\npathlib.Path({str(workdir / 'harm')!r}).touch()\n"
+    (workdir / "evil.py").write_text(harm)
+    return workdir
+
+
+def named(workdir, recipe):
+    config = {"recipe": recipe, "batch_size": 3, "seed": 0}
+    (workdir / "config.json").write_text(json.dumps(config))
+
+
+def test_to_predict_and_export_no_recipe_is_loaded(foreign, tmp_path, capsys):
+    png = tf.io.encode_png(tf.zeros([16, 16, 3], tf.uint8))
+    tf.io.write_file(str(tmp_path / "pictures" / "a.png"), png)
+    for recipe in (str(foreign / "evil.py"), "gone", f"../{foreign}/evil"):
+        named(foreign, recipe)
+        common = f"--workdir={foreign}"
+        pictures = f"--input={tmp_path / 'pictures'}"
+        assert command(common, "--mode=predict", pictures) is None
+    assert command(common, "--mode=export") is None
+    out = capsys.readouterr().out
+    assert "1 predictions" in out and "at most" in out and "made-up inputs" in out
+    found = command(common, "--mode=export", "--export=litert_int8")
+    assert found.startswith("error: `--export=litert_int8` is calibrated with data")
+    found = command(common, "--mode=export", "--set=examples=2")
+    assert found.startswith("error: `--set` needs --recipe in --mode=export")
+    assert not (foreign / "harm").exists()
+
+
+def test_eval_runs_a_recipe_of_the_package_or_of_the_command(foreign):
+    deep = "../" * 30
+    for recipe in (str(foreign / "evil.py"), "evil.py", deep + str(foreign / "evil")):
+        named(foreign, recipe)
+        found = command(f"--workdir={foreign}", "--mode=eval")
+        assert found.startswith(f"error: The recipe of {foreign} is none of models/")
+        assert "--recipe=FILE" in found and "\n" not in found
+    assert not (foreign / "harm").exists()
+    assert command(f"--workdir={foreign}", "--mode=eval", "--recipe", TINY) is None
+
+
 def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
     workdir = tmp_path / "run"
     arguments = ("--recipe", TINY, f"--workdir={workdir}", "--mode=summary")

@@ -25,7 +25,8 @@ def compare(
     Args:
         model: The model.
         path: Folder of a SavedModel, or a file `.tflite` or `.onnx`.
-        dataset: Batches `(x, y, sample_weight)`, as `data.evaluation` makes them.
+        dataset: Batches `(x, y, sample_weight)`, as `data.evaluation` makes them, or
+            with empty dicts in place of labels and weights, which give no scores.
         examples: How many to look at, at least, if there are so many.
 
     Returns:
@@ -44,7 +45,9 @@ def compare(
     seen = 0
     for batch in model.predictions(dataset):
         found = run(batch["x"])
-        real = np.max([batch["weight"][t.name] for t in model.tasks], axis=0) > 0
+        weights = list(batch["weight"].values())
+        count = len(next(iter(found.values())))
+        real = np.max(weights, axis=0) > 0 if weights else np.ones(count, bool)
         for task in model.tasks:
             own = batch["fields"][task.name]
             theirs = {key: found[f"{task.name}_{key}"] for key in own}
@@ -53,6 +56,8 @@ def compare(
                 differences.setdefault(name, []).append(
                     _difference(value[real], theirs[key][real])
                 )
+            if not weights:
+                continue
             present = batch["weight"][task.name] > 0
             label = batch["label"][task.name]
             pair = [task.example_scores(label, f)[present] for f in (own, theirs)]
@@ -65,8 +70,7 @@ def compare(
         for name, values in differences.items()
     }
     for name, pairs in scores.items():
-        both = np.concatenate(pairs, axis=1)
-        if both.size:
+        if pairs and (both := np.concatenate(pairs, axis=1)).size:
             mine, other = both.mean(axis=1)
             result[name] = {"score": float(mine), "exported": float(other)}
     return result

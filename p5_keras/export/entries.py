@@ -35,6 +35,16 @@ class Entry:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     missing: bool = False
 
+    def made_up(self, count: int) -> Any:
+        """Returns a model's input of so many examples, evenly random in its range."""
+        rng = np.random.default_rng(0)
+        values = []
+        for spec in self.specs:
+            low, high = self.ranges.get(spec.name, (0, 1))
+            x = rng.uniform(low, high, [count, *spec.shape[1:]])
+            values.append(tf.cast(x, spec.dtype))
+        return self.read(*values)
+
     def serve(
         self, answer: Callable[[Any], dict[str, Tensor]], looks: bool = True
     ) -> Callable[..., dict[str, Tensor]]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from p5_keras.export.compare import compare
 from p5_keras.export.converted import litert, onnx
+from p5_keras.export.entries import of_tensors
 from p5_keras.export.signatures import saved_model
 from p5_keras.export.submodel import submodel
 from p5_keras.model import MultiTaskModel
@@ -28,7 +29,7 @@ def write(
     model: MultiTaskModel,
     folder: str | os.PathLike[str],
     forms: Sequence[str],
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | None,
     tasks: Sequence[str] | None = None,
 ) -> None:
     """Exports a model, and prints how far what was exported differs from it.
@@ -38,7 +39,7 @@ def write(
         folder: Folder to write to.
         forms: Keys of `FILES`.
         dataset: Batches `(x, y, sample_weight)` of the validation split, to calibrate
-            and compare with.
+            and compare with; `None` compares on made-up inputs, and cannot calibrate.
         tasks: Names of the tasks to keep; `None` keeps all.
 
     Raises:
@@ -51,6 +52,14 @@ def write(
                 f"{did_you_mean(form, list(FILES))} Received: {form!r}"
             )
     model = submodel(model, tasks) if tasks else model
+    made_up = "" if dataset is not None else " on made-up inputs"
+    if dataset is None and "litert_int8" in forms:
+        raise ValueError(
+            "`--export=litert_int8` is calibrated with data: give --recipe, or "
+            "--dataset. Received: neither"
+        )
+    if dataset is None:
+        dataset = tf.data.Dataset.from_tensors((of_tensors(model).made_up(16), {}, {}))
     images = dataset.map(lambda x, y, weight: x)
     makers: dict[str, Callable[[Any], None]] = {
         "saved_model": lambda path: saved_model(model, path),
@@ -62,7 +71,8 @@ def write(
     for form in forms:
         path = pathlib.Path(folder) / FILES[form]
         makers[form](path)
-        print(f"{printable(path)}: {_line(compare(model, path, dataset))}")
+        found = _line(compare(model, path, dataset))
+        print(f"{printable(path)}: {found}{made_up}")
 
 
 def _line(found: dict[str, dict[str, float]]) -> str:
