@@ -192,12 +192,15 @@ def foreign(finished, tmp_path):
     (workdir / "checkpoints" / "best.keras").write_bytes(best)
     harm = f"import pathlib\npathlib.Path({str(workdir / 'harm')!r}).touch()\n"
     (workdir / "evil.py").write_text(harm)
+    config = (finished / "config.json").read_text()
+    (workdir / "config.json").write_text(config)
     return workdir
 
 
 def named(workdir, recipe):
-    config = {"recipe": recipe, "batch_size": 3, "seed": 0}
-    (workdir / "config.json").write_text(json.dumps(config))
+    config = json.loads((workdir / "config.json").read_text())
+    config.pop("checksum", None)  # one that changes a file changes that too
+    (workdir / "config.json").write_text(json.dumps(config | {"recipe": recipe}))
 
 
 def test_to_predict_and_export_no_recipe_is_loaded(foreign, tmp_path, capsys):

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-Tensor = Any
+from p5_keras.data.image_file import MAX_PIXELS
 
-#: Pixels of the largest image that is decoded: 120 MB in three channels.
-MAX_PIXELS = 40_000_000
+__all__ = ["MAX_PIXELS", "within", "within_jpeg"]
+
+Tensor = Any
 
 #: Bytes of a file that are enough to know a PNG or a BMP.
 _HEAD = 26
