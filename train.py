@@ -2,6 +2,13 @@
 
 import functools
 import os
+import signal
+
+if __name__ == "__main__":  # until `run` takes signals there is nothing to save
+    for name, code in (("SIGTERM", 75), ("SIGINT", 130), ("SIGHUP", 129)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_, code=code: os._exit(code))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -3,6 +3,7 @@
 import csv
 import math
 import pathlib
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,13 @@ import tensorflow as tf
 
 from p5_keras import not_finite
 from p5_keras.averaging import averaged_weights
-from p5_keras.faults import PREEMPTED, farewell, sigterm_noted, workers_watched
+from p5_keras.faults import farewell, workers_watched
 from p5_keras.meeting import Meeting
 from p5_keras.not_finite import Blame, NotFinite
 from p5_keras.replicas import restore_sums
 from p5_keras.state_files import Progress, StateFiles, writing
 from p5_keras.strategy import is_chief, others, shard, total
-from p5_keras.training import best_model
+from p5_keras.training import best_model, shutdown
 from p5_keras.workdir import Workdir
 
 Logs = dict[str, float]
@@ -32,7 +33,8 @@ class Checkpoints(keras.callbacks.Callback):
     holds weights, optimizer, seeds of dropout, metrics of the unfinished epoch,
     history, best score and patience. With batches that are a function of the step
     (`data.training`), a run that was killed ends with the weights of one that was
-    not. On SIGTERM it saves and raises `SystemExit(faults.PREEMPTED)`.
+    not. On SIGTERM and SIGHUP it saves and raises `SystemExit` with a code of
+    `shutdown.CODES`, on SIGINT `KeyboardInterrupt`.
 
     Of several workers all take part, in one folder that all can read, and the chief
     writes.
@@ -74,7 +76,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._files: Any = None
         self._meeting: Any = None
         self._blame = Blame()
-        self._sigterm: Callable[[], bool] = lambda: False
+        self._signals: list[int] = []
         self._validation = 0.0
 
     @property
@@ -103,7 +105,8 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             ValueError: An epoch is not a whole number of executions, a loss is not
                 finite, or the state is not of this model, cannot be read or written.
-            SystemExit: SIGTERM came.
+            SystemExit: SIGTERM or SIGHUP came.
+            KeyboardInterrupt: SIGINT came.
         """
         if steps_per_epoch % model.steps_per_execution:
             raise ValueError(
@@ -125,7 +128,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self not in callbacks:
             callbacks = [self, *callbacks]
         watch = workers_watched(others(model.distribute_strategy))
-        with watch, sigterm_noted() as self._sigterm:
+        with watch, shutdown.noted() as self._signals:
             while progress.step < steps and not progress.stopped:
                 epoch, offset = divmod(progress.step, steps_per_epoch)
                 try:
@@ -165,7 +168,7 @@ class Checkpoints(keras.callbacks.Callback):
             not_finite.check_weights(self.model, step - 1)
         if batch + 1 >= self.params["steps"]:
             return
-        ends = self._sigterm()
+        ends = bool(self._signals)
         if not self._meeting.due(step) and not (ends and self._meeting.alone):
             return
         now = time.monotonic()
@@ -215,7 +218,7 @@ class Checkpoints(keras.callbacks.Callback):
             with writing(self.history):
                 self._write_history()
         self._save(self.model)
-        (ends,) = self._meeting.agree(progress.step, self._sigterm())
+        (ends,) = self._meeting.agree(progress.step, bool(self._signals))
         if ends:
             self._end()
 
@@ -225,8 +228,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _end(self) -> None:
         farewell(self._strategy)
-        print(f"SIGTERM: saved at step {self.progress.step}.", flush=True)
-        raise SystemExit(PREEMPTED)
+        number = [*self._signals, signal.SIGTERM][0]  # of another worker, if of none
+        shutdown.tell(number, f"saved at step {self.progress.step}.")
+        raise shutdown.ending(number)
 
     def _save(self, model: keras.Model) -> None:
         if self._writes:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
@@ -15,11 +14,22 @@ from absl import app
 from p5_keras import strategy
 from p5_keras.data.importers.watched import named_faults
 from p5_keras.naming import printable
+from p5_keras.training import shutdown
+from p5_keras.training.shutdown import PREEMPTED as PREEMPTED
 
-#: Exit code after SIGTERM: the state is saved, and the same command goes on.
-PREEMPTED = 75
 #: Exit code of a worker that has lost another one: all must be started again.
 WORKER_LOST = 76
+
+#: What is said of a disk that cannot be written or read.
+DISK = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Read-only file system",
+    "Permission denied",
+    "Input/output error",
+    "Stale file handle",
+)
 
 #: What TensorFlow raises in a worker that waits for one that is gone.
 LOST = (
@@ -32,25 +42,6 @@ LOST = (
 
 #: Seconds between two looks at the other workers, and looks in vain to lose one.
 WATCH_SECONDS, WATCH_TRIES = 5.0, 3
-
-
-@contextlib.contextmanager
-def sigterm_noted() -> Iterator[Callable[[], bool]]:
-    """Notes SIGTERM for a while, for a training that saves before it ends.
-
-    Yields:
-        A function that says whether it came. Outside of the main thread signals
-        cannot be caught, and it never does.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    try:
-        yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def farewell(distribution: tf.distribute.Strategy) -> None:
@@ -106,36 +97,32 @@ def run(main: Callable[[list[str]], Any]) -> None:
         main: What `absl.app.run` takes.
 
     Raises:
-        SystemExit: Always, with 0, 1, `PREEMPTED` or `WORKER_LOST`. One of several
-            workers ends the process at once, without TensorFlow's farewell, in which
-            one that has lost the others waits for them.
+        SystemExit: Always, with 0, 1, `WORKER_LOST`, or the code of a signal
+            (`shutdown.CODES`). One of several workers ends the process at once, without
+            TensorFlow's farewell, in which one that has lost the others waits for them.
     """
-
-    def leave(number: int, frame: Any) -> None:
-        sys.exit(PREEMPTED)
-
-    before = None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, leave)
-    try:
-        if not strategy.in_cluster():
-            _one_line(main)
-            return
+    cluster = strategy.in_cluster()
+    with shutdown.taken() as came, shutdown.tied():
         try:
             _one_line(main)
-        except SystemExit as end:
-            _end(end.code)
-        except LOST as error:
-            lines = str(error).strip().splitlines()
-            told = [line for line in lines if "ollective" in line] or lines
-            print(f"error: another worker was lost: {told[0]}", file=sys.stderr)
-            _end(WORKER_LOST)
-        except BaseException:
+        except BaseException as error:
+            if came:
+                shutdown.tell(came[0], "ended; the same command goes on.", sys.stderr)
+                code = shutdown.CODES[came[0]]
+                if cluster or code == shutdown.HUNG_UP:  # no terminal to flush to
+                    _end(code)
+                raise SystemExit(code) from None
+            if not cluster:
+                raise
+            if isinstance(error, SystemExit):
+                _end(error.code)
+            if isinstance(error, LOST):
+                lines = str(error).strip().splitlines()
+                told = [line for line in lines if "ollective" in line] or lines
+                print(f"error: another worker was lost: {told[0]}", file=sys.stderr)
+                _end(WORKER_LOST)
             sys.excepthook(*sys.exc_info())
             _end(1)
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 def _one_line(main: Callable[[list[str]], Any]) -> None:
@@ -148,8 +135,10 @@ def _one_line(main: Callable[[list[str]], Any]) -> None:
     try:
         app.run(checked)
     except (ValueError, OSError, tf.errors.OpError) as error:
-        full = "No space left on device" in str(error)
-        if "--debug" in sys.argv or not (full or isinstance(error, ValueError)):
+        # A disk that is full, a file that is gone: not ours, and told with its name.
+        outside = isinstance(error, OSError) and error.filename is not None
+        outside = outside or any(told in str(error) for told in DISK)
+        if "--debug" in sys.argv or not (outside or isinstance(error, ValueError)):
             raise
         # An error inside a tf.data function comes wrapped in the story of its graph.
         line = str(error).split("ValueError: ")[-1].strip()
@@ -159,6 +148,7 @@ def _one_line(main: Callable[[list[str]], Any]) -> None:
 def _end(code: Any) -> None:
     if isinstance(code, str):
         print(code, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # as of a terminal that is gone
+            stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)

@@ -6,9 +6,9 @@ With `--workers=N` there are N on this machine, which find each other by a `TF_C
 that is made for them. Without it there is one, in the environment as it is: a run on
 one device or, where a cluster manager has set `TF_CONFIG`, this machine's worker.
 
-A process that cannot succeed in another try, with exit code 1 or 2, ends all. Anything
-else, a signal or the codes of `p5_keras.faults`, starts all of them again: they go on
-from the last save.
+A process that cannot succeed in another try, with exit code 1 or 2, ends all, and so
+does Ctrl-C. Anything else, a signal or the codes of `p5_keras.faults`, starts all of
+them again: they go on from the last save.
 """
 
 import argparse
@@ -20,17 +20,41 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
-#: Exit codes of a mistake, which another try would only repeat.
-FATAL = (1, 2)
-#: As `p5_keras.faults.PREEMPTED`; this file does without TensorFlow.
-PREEMPTED = 75
+#: Exit codes after which there is no other try: of a mistake, which it would only
+#: repeat, and of Ctrl-C.
+FATAL = (1, 2, 130)
+#: As in `p5_keras.training.shutdown`; this file does without TensorFlow.
+PREEMPTED, CODES = 75, {"SIGTERM": 75, "SIGINT": 130, "SIGHUP": 129}
 #: Seconds that the others have to end by themselves, when one has ended with an error.
 LOST_SECONDS = 20.0
 
 
 class Terminated(Exception):
-    """SIGTERM or SIGINT came."""
+    """SIGTERM, SIGINT or SIGHUP came; its argument is the exit code."""
+
+
+_PIPE: list[int] = []
+
+
+def start(
+    command: list[str], environment: dict[str, str], **kwargs: Any
+) -> "subprocess.Popen[bytes]":
+    """Starts a process that is told when this one ends, even by SIGKILL.
+
+    Args:
+        command: The command; `train.py` ends by itself when it is told.
+        environment: Its environment; it gets P5_PARENT_PIPE, which is the number of
+            the end of a pipe that is closed then.
+        **kwargs: Arguments of `subprocess.Popen`.
+    """
+    if os.name != "posix":
+        return subprocess.Popen(command, env=environment, **kwargs)
+    if not _PIPE:
+        _PIPE.extend(os.pipe())
+    environment = {**environment, "P5_PARENT_PIPE": str(_PIPE[0])}
+    return subprocess.Popen(command, env=environment, pass_fds=_PIPE[:1], **kwargs)
 
 
 def supervise(
@@ -45,7 +69,7 @@ def supervise(
         grace: Seconds that all have to save and end in after SIGTERM.
 
     Returns:
-        0; the exit code of the process that failed; or `PREEMPTED` after SIGTERM.
+        0; the exit code of the process that failed; or the signal's of `CODES`.
 
     Raises:
         ValueError: A number is out of range.
@@ -60,11 +84,11 @@ def supervise(
         processes: list[subprocess.Popen[bytes]] = []
         try:
             environments = _environments(workers)
-            processes += [subprocess.Popen(command, env=e) for e in environments]
+            processes += [start(command, e) for e in environments]
             _wait(processes)
-        except Terminated:
+        except Terminated as told:
             _end(processes, grace)
-            return PREEMPTED
+            return int(told.args[0])
         finally:
             _end(processes, 0)
         codes = [process.returncode for process in processes]
@@ -141,10 +165,12 @@ def main() -> None:
     command = given.command[1:] if given.command[:1] == ["--"] else given.command
 
     def terminate(number: int, frame: object) -> None:
-        raise Terminated
+        raise Terminated(CODES[signal.Signals(number).name])
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, terminate)
+    for name in CODES:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, terminate)
     try:
         sys.exit(supervise(command, given.workers, given.restarts, given.grace))
     except (ValueError, OSError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from p5_keras.supervise import start
 from p5_keras.workdir import Workdir
 
 #: Seconds that a run has to save and end in when the comparison is interrupted.
@@ -83,14 +84,12 @@ def run_all(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, float, str]]:
                 run = waiting.pop()
                 run.workdir.mkdir(parents=True, exist_ok=True)
                 with (run.workdir / "log.txt").open("wb") as log:
-                    process = subprocess.Popen(
-                        run.command(), env=environment, stdout=log, stderr=log
-                    )
+                    process = start(run.command(), environment, stdout=log, stderr=log)
                 running.append((run, time.monotonic(), process))
             for item in [item for item in running if item[2].poll() is not None]:
                 running.remove(item)
-                run, start, process = item
-                yield run, time.monotonic() - start, _reason(run, process.returncode)
+                run, began, process = item
+                yield run, time.monotonic() - began, _reason(run, process.returncode)
             time.sleep(0.1)
     finally:
         _end([process for _, _, process in running])
