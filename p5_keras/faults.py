@@ -142,6 +142,8 @@ def _one_line(main: Callable[[list[str]], Any]) -> None:
             raise
         # An error inside a tf.data function comes wrapped in the story of its graph.
         line = str(error).split("ValueError: ")[-1].strip()
+        if not isinstance(error, ValueError):
+            line = line.splitlines()[0]
         sys.exit(f"error: {printable(line)}")
 
 
