@@ -39,11 +39,11 @@ def predict_folder(
     folder: str | os.PathLike[str],
     out: str | os.PathLike[str],
     batch_size: int = 32,
-    reading: Mapping[str, Any] | None = None,
 ) -> tuple[int, int]:
     """Predicts every image that lies directly in a folder.
 
-    Images are read by content (see `read_image`) and resized to the model's input.
+    Images are read by content (see `read_image`), their values as those of the training
+    were, and resized to the model's input.
     What cannot be read is left out, with a warning of one line that says why.
 
     An image "a.jpg" gives "a.png", with the predictions drawn over it, and a line of
@@ -57,7 +57,6 @@ def predict_folder(
         folder: Folder with the images. Hidden files are left out.
         out: Folder for the predictions; made if it is not there.
         batch_size: Number of images that go through the model at once.
-        reading: How the values of the training were read, `Records.reading`.
 
     Returns:
         How many images were predicted, and how many could not be read.
@@ -78,7 +77,7 @@ def predict_folder(
         )
     files = list_images(folder)
     out = make(out, folder)
-    rule = (reading or {}).get("images")
+    rule = getattr(model, "reading", {}).get("images")
     done = 0
     taken: set[str] = set()
     lines = out / "predictions.jsonl"

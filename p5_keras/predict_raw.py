@@ -69,7 +69,8 @@ def predict_input(
     files = _texts(model, path)
     key = "file" if sounds or files else "row"
     if sounds:
-        batches = _sounds(list_sounds(path), sounds[0], problems, batch_size)
+        rule = getattr(model, "reading", {}).get("sounds")
+        batches = _sounds(list_sounds(path), sounds[0], problems, batch_size, rule)
     elif files:
         encoding = given.get("encoding", "utf-8")
         batches = _written(model, files, encoding, problems, batch_size)
@@ -103,14 +104,18 @@ def predict_input(
 
 
 def _sounds(
-    files: Sequence[pathlib.Path], sound: Waveform, problems: Problems, size: int
+    files: Sequence[pathlib.Path],
+    sound: Waveform,
+    problems: Problems,
+    size: int,
+    rule: Mapping[str, Any] | None,
 ) -> Iterator[Batch]:
     (samples,) = sound.shape
     for start in range(0, len(files), size):
         names, rows = [], []
         for file in files[start : start + size]:
             try:
-                x = read_sound(file, sound.rate, sound.seconds, problems.note)
+                x = read_sound(file, sound.rate, sound.seconds, problems.note, rule)
             except ValueError as error:
                 problems.bad(file.name, str(error))
                 continue

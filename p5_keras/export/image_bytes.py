@@ -1,10 +1,12 @@
 """From encoded images to the input of a model, inside of the graph."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.export import image_rule
 from p5_keras.export.image_limits import MAX_PIXELS, within, within_jpeg
 
 Tensor = Any
@@ -15,7 +17,10 @@ LARGE = 12_000_000
 
 
 def decode_images(
-    content: Tensor, shape: tuple[int, int, int], max_pixels: int = MAX_PIXELS
+    content: Tensor,
+    shape: tuple[int, int, int],
+    max_pixels: int = MAX_PIXELS,
+    rule: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Decodes a batch of images; one that is broken does not spoil the others.
 
@@ -24,6 +29,7 @@ def decode_images(
             not read: an image must be upright.
         shape: Height, width and channels (1 or 3) that the model takes.
         max_pixels: A file with a larger image counts as broken; it is not decoded.
+        rule: How the values of the training images were read; see `image_rule.decode`.
 
     Returns:
         Images `(batch, *shape)` float32 from 0 to 255, 0 where one is broken; height
@@ -33,10 +39,7 @@ def decode_images(
     count, content = tf.size(content), within(content, max_pixels)
 
     def decode(index: Tensor, file: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        image = tf.io.decode_image(
-            within_jpeg(file, max_pixels), 3, expand_animations=False
-        )
-        image.set_shape([None, None, 3])
+        image = image_rule.decode(within_jpeg(file, max_pixels), rule)
         size = tf.shape(image)[:2]
         small = functools.partial(tf.image.resize, size=[height, width], antialias=True)
         if channels == 1:

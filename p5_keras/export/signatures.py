@@ -92,7 +92,8 @@ def saved_model(
         return {name: tf.identity(y) for name, y in found.items()}
 
     def from_image_bytes(image_bytes: Tensor) -> dict[str, Any]:
-        x, size, ok = decode_images(image_bytes, shape, max_pixels)
+        rule = getattr(model, "reading", {}).get("images")
+        x, size, ok = decode_images(image_bytes, shape, max_pixels, rule)
         found = decoded(model, x)
         factor = tf.cast(size, tf.float32) / tf.constant(shape[:2], tf.float32)
         factor = tf.gather(factor, [1, 0, 1, 0], axis=1)[:, None]

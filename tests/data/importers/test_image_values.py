@@ -10,6 +10,7 @@ from p5_keras.data.image_file import read_image
 from p5_keras.data.importers import image_values
 from p5_keras.data.importers.image_values import Values
 from p5_keras.data.records import Problems
+from p5_keras.export.image_bytes import decode_images
 
 
 def shares(i=0, size=32):
@@ -141,6 +142,34 @@ def test_a_scene_is_the_same_in_whatever_form(tmp_path, monkeypatch, form):
     told = data.records.problems.guesses
     plain = form in ("opaque", "one bit", "inks")
     assert plain != any("image_" in option for option in told.values())
+
+
+def test_served_images_are_read_by_the_rule(tmp_path):
+    rules = {
+        "12 of 16 bits": {"ranges": {"uint16": [0, 4095]}},
+        "12 of 16 bits in colour": {"ranges": {"uint16": [0, 4095]}},
+        "all 16 bits": {"ranges": {}},
+        "few counts": {"ranges": {}},  # refused: nothing of this kind was there
+        "black strokes": {"ranges": {}, "background": 255},
+        "white strokes": {"ranges": {}, "background": 0},
+        "grey with alpha": {"ranges": {}, "background": 255},
+        "a transparent colour of a palette": {"ranges": {}, "background": 255},
+        "opaque": {"ranges": {"uint8": [0, 154]}},
+        "one bit": {"ranges": {}},
+    }
+    for form, rule in rules.items():
+        file = tmp_path / "a.png"
+        FORMS[form][0](file, shares())
+        x, _, ok = decode_images([file.read_bytes()], (32, 32, 3), rule=rule)
+        if form == "few counts":
+            assert not ok.numpy()[0]
+            continue
+        wanted, _ = read_image(file, rule)
+        assert ok.numpy()[0], form
+        assert np.abs(x.numpy()[0] - wanted).max() <= 1, form
+    content = tf.io.encode_jpeg(np.full((32, 32, 3), 77, "uint8"))
+    x, _, ok = decode_images([content], (32, 32, 3), rule={"ranges": {}})
+    assert ok.numpy()[0] and np.abs(x.numpy() - 77).max() <= 1
 
 
 def test_the_rule_is_that_of_the_training_pictures(tmp_path, monkeypatch):
