@@ -96,19 +96,20 @@ def decide(
     return _numbered(classes, tuple(names), own, listed, problems)
 
 
-def note_unknown(
-    masks: Sequence[Content], rule: Field, problems: Problems, told: bool = False
+def check(
+    masks: Sequence[Content], rule: Field, problems: Problems, most: float = 0.01
 ) -> None:
-    """Counts pixels of masks that are of no class; refuses if most of them are.
+    """Counts pixels of masks that are of no class, and refuses too many.
 
     Args:
         masks: What stands in each mask.
-        rule: The field.
+        rule: The field: what the user said, or what the masks of the training held.
         problems: Takes the count.
-        told: Whether the user named the values.
+        most: Share of all pixels that may have no class. By convention 255 may
+            always be without, where it is none.
 
     Raises:
-        ValueError: More than half of all pixels have no class.
+        ValueError: There are more.
     """
     if rule.encoding == "nearest":
         return
@@ -118,13 +119,13 @@ def note_unknown(
     known = set(rule.values or range(len(rule.class_names)))
     lost = {v: n for v, n in counts.items() if v not in known}
     share = sum(lost.values()) / max(sum(counts.values()), 1)
-    if share > 0.5 and VOID not in lost:
+    if share > most and sum(n for v, n in lost.items() if v != VOID) > 0:
         raise _unclear(
             f"{share:.0%} of all pixels without a class",
             lost,
             rule.encoding == "colours",
         )
-    if lost and told:
+    if lost:
         what = "colours" if rule.encoding == "colours" else "values"
         few = _shares(lost, rule.encoding == "colours", sum(counts.values()))
         few = f"masks with {what} that are no class and have no label: {few}"
@@ -180,7 +181,7 @@ def _as_told(
         problems.note("masks of a lossy format: each pixel is of the nearest value")
         encoding = "nearest"
     rule = Field("mask", tuple(names), tuple(numbers), encoding)
-    note_unknown(masks, rule, problems, told=True)
+    check(masks, rule, problems, 0.5)
     return rule
 
 
@@ -281,12 +282,10 @@ def _check_void(
     others = {v: n for v, n in classes.items() if v}
     if len(classes) < 2:
         raise _unclear("one value beside 255", counts)
-    if len(others) > 1:  # a set of many classes, by the convention
-        return
-    (value,) = others
-    alone = sum(m.counts.get(VOID, 0) for m in masks if value not in m.counts)
-    mostly = counts.get(0, 0) > counts[VOID] > 10 * others[value]
-    if value > 32 or mostly or alone > 0.5 * counts[VOID]:
+    alone = sum(m.counts.get(VOID, 0) for m in masks if not others.keys() & m.counts)
+    mostly = counts.get(0, 0) > counts[VOID] > 10 * sum(others.values())
+    high = len(others) == 1 and max(others) > 32
+    if high or mostly or alone > 0.5 * counts[VOID]:
         raise _unclear("255 as a class or without a label", counts)
 
 

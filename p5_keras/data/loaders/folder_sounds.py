@@ -111,11 +111,18 @@ def read(
             f"`rate` or `seconds`. Received: {good.sum()} sounds of {samples} samples"
         )
     out = np.zeros((int(good.sum()), samples), "int16")
+    kept = good.copy()
     for row, i in zip(out, np.flatnonzero(good), strict=True):
         file = files[int(i)]
-        x = read_sound(file, rate, seconds, problems.note, rule, max_bytes)
-        row[: len(x)] = x
+        try:
+            x = read_sound(file, rate, seconds, problems.note, rule, max_bytes)
+        except ValueError as error:  # it has changed, or is of another scale
+            problems.bad(file, str(error))
+            kept[i] = False
+        else:
+            row[: len(x)] = x
     problems.note(
         f"sounds longer than {seconds:g} s, cut off", int((lengths > seconds).sum())
     )
-    return out, encoder, good, rule
+    whole = kept[good]
+    return out if whole.all() else out[whole], encoder, kept, rule

@@ -191,6 +191,11 @@ SAY = "Pixel values of masks must say their class; say which"
             (),
             "255 as a class or without a label",
         ),
+        (
+            [counted(v0=50, v255=50), counted(v0=50, v1=5), counted(v0=50, v3=5)],
+            (),
+            "255 as a class or without a label",
+        ),
         ([counted(v0=90, v255=10)], ("a", "b"), "two values for classes=('a', 'b')"),
         ([counted(v1=90, v2=10)], ("a",), "classes=('a',): 1 (90.00%), 2 (10.00%)"),
         ([counted(v1=90, v255=10)], (), "one value beside 255"),
@@ -240,6 +245,21 @@ def test_most_pixels_must_have_a_class():
     masks.decide([counted(v0=30, v1=60, v2=10)], (), problems, ("a:1",))
     (note,) = problems.notes
     assert note.endswith("have no label: 2 (10.00%)")
+
+
+def test_masks_of_other_data_have_the_values_of_the_training():
+    rule = Field("mask", ("background", "lesion"), (0, 255))
+    problems = Problems()
+    masks.check([counted(v0=90, v255=10), counted(v0=100)], rule, problems)
+    assert not problems.notes
+    masks.check([counted(v0=900, v255=95, v9=5)], rule, problems)
+    assert list(problems.notes) == [
+        "masks with values that are no class and have no label: 9 (0.50%)"
+    ]
+    with pytest.raises(ValueError, match="10% of all pixels without a class: 1"):
+        masks.check([counted(v0=90, v1=10)], rule, problems)
+    rule = Field("mask", ("background", "cat"))
+    masks.check([counted(v0=70, v1=20, v255=10)], rule, problems)  # void
 
 
 def test_a_photograph_is_no_mask():

@@ -67,6 +67,19 @@ def test_floats_of_another_scale_than_in_training_are_refused(tmp_path):
         read_sound(tmp_path / "a.wav", RATE, rule={"gains": {}})
 
 
+def test_a_sound_of_another_scale_is_a_bad_example(tmp_path):
+    for split, scale in (("train", 1), ("val", 1), ("test", 1)):
+        written(tmp_path / split, (TONE * scale).astype("float32"))
+    odd = tmp_path / "test" / "cat" / "0.wav"
+    wavfile.write(odd, RATE, (TONE * 32768).astype("float32"))
+    with pytest.raises(ValueError, match=r"0\.wav: it holds floats up to 16383"):
+        load(tmp_path)
+    problems = Problems("skip")
+    records = folder.load(str(tmp_path), problems)
+    assert len(records) == len(records.inputs["waveform"]) == 29
+    assert [file for file, _ in problems.dropped] == [str(odd)]
+
+
 def test_what_cannot_be_heard_is_noted(tmp_path):
     root = written(tmp_path / "a", (TONE * 32768).astype("int16"), count=10)
     files = sorted((tmp_path / "a").rglob("*.wav"))
