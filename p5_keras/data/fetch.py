@@ -4,11 +4,14 @@ import os
 import pathlib
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 
-import keras
-
 from p5_keras.data.cache import cache_folder
+from p5_keras.data.download import alone, digest, download
+
+#: How many times its own size an archive may unpack to, and bytes beside that.
+MAX_RATIO, MAX_MORE = 100, 1 << 30
 
 
 def fetch(
@@ -18,7 +21,9 @@ def fetch(
 ) -> str:
     """Downloads files into one folder, and unpacks archives, `.tar.gz` and `.zip`.
 
-    What is there already is not downloaded again.
+    What is there already is not downloaded again. A file counts as there when
+    `<name>.complete` is, which is written last. The SHA-256 of a file of which it is
+    unknown is kept in `<name>.sha256`, and must be the same when the file is had anew.
 
     Args:
         name: Name of the data set, and of the folder.
@@ -36,34 +41,75 @@ def fetch(
     """
     folder = cache_folder(cache_dir) / "downloads" / name
     folder.mkdir(parents=True, exist_ok=True)
-    for url, sha256 in urls.items():
-        file = folder / url.rpartition("/")[2]
-        complete = folder / f"{file.name}.complete"
-        if complete.exists():
-            continue
-        try:
-            keras.utils.get_file(
-                file.name, url, file_hash=sha256, cache_dir=folder, cache_subdir=""
-            )
-            _unpack(file)
-        # Keras raises a bare Exception where there is no connection.
-        except Exception as error:
-            raise ValueError(
-                f"The data set {name!r} could not be downloaded; --data_dir=FOLDER "
-                f"takes a local copy. Received: {url} ({error})"
-            ) from error
-        complete.touch()
+    with alone(folder / ".lock", f"the download of {name!r}"):
+        for url, sha256 in urls.items():
+            file = folder / url.rpartition("/")[2]
+            try:
+                _have(url, file, sha256)
+            except (ValueError, OSError) as error:
+                raise ValueError(
+                    f"The data set {name!r} could not be downloaded; --data_dir=FOLDER "
+                    f"takes a local copy. Received: {url} ({error})"
+                ) from error
     return str(folder)
 
 
-def _unpack(file: pathlib.Path) -> None:
-    """Puts what an archive holds in its place; leaves any other file alone."""
+def _have(url: str, file: pathlib.Path, sha256: str | None) -> None:
+    """Downloads and unpacks a file that is not there."""
+    complete = file.with_name(f"{file.name}.complete")
+    archive = file.name.endswith((".tar.gz", ".zip"))
+    if complete.exists() and (archive or file.exists()):
+        return
+    complete.unlink(missing_ok=True)
+    noted = file.with_name(f"{file.name}.sha256")
+    first = noted.read_text().strip() if noted.exists() else None
+    # One under its final name may be of before names told what is whole.
+    if not (sha256 and file.exists() and digest(file) == sha256):
+        found = download(url, file, sha256)
+        if sha256 is None and first not in (None, found):
+            file.unlink()
+            raise ValueError(
+                f"it is another file than at first, which had the SHA-256 {first}; "
+                f"if that is right delete {noted}"
+            )
+        if sha256 is None:
+            sha256 = found
+    try:
+        unpack(file)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        file.unlink()
+        raise ValueError(
+            f"the archive is damaged and was deleted, give the command again: {error}"
+        ) from error
+    noted.write_text(f"{sha256}\n")
+    complete.touch()
+    if archive:
+        file.unlink()
+
+
+def unpack(file: pathlib.Path) -> None:
+    """Puts what an archive holds in its place; leaves any other file alone.
+
+    Raises:
+        ValueError: It would become much larger than it is.
+    """
+    limit = MAX_MORE + MAX_RATIO * file.stat().st_size
+
+    def check(size: int) -> None:
+        if size > limit:
+            raise ValueError(
+                f"the archive unpacks to more than {limit:,} bytes, {MAX_RATIO} times "
+                f"its size and {MAX_MORE:,}; delete {file}"
+            )
+
     if file.name.endswith(".tar.gz"):
+        size = 0
         with tarfile.open(file) as tar:
-            tar.extractall(file.parent, filter="data")
+            for member in tar:
+                size += member.size
+                check(size)
+                tar.extract(member, file.parent, filter="data")
     elif file.name.endswith(".zip"):
         with zipfile.ZipFile(file) as archive:
+            check(sum(part.file_size for part in archive.infolist()))
             archive.extractall(file.parent)
-    else:
-        return
-    file.unlink()

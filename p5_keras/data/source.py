@@ -1,5 +1,7 @@
 """A source: examples by number, which is what lets training start at any step."""
 
+import functools
+import hashlib
 import importlib
 import os
 import pathlib
@@ -12,6 +14,7 @@ import tensorflow as tf
 
 from p5_keras import catalog
 from p5_keras.data import cache as store
+from p5_keras.data.download import alone
 from p5_keras.inputs import Input, encode
 from p5_keras.naming import did_you_mean
 from p5_keras.task import Task
@@ -131,27 +134,40 @@ def builder(name: str, manual_dir: str | None = None, **kwargs: Any) -> Any:
         # The one way of loading by path that TFDS survives: its own.
         with tfds.core.utils.add_sys_path(folder):
             module = importlib.import_module(f"{name}.{name}_dataset_builder")
-        found = module.Builder(**kwargs)
+        make = module.Builder
     else:
-        try:
-            found = tfds.builder(name, **kwargs)
-        except tfds.core.DatasetNotFoundError as error:
-            known = [*catalog.names("datasets"), *tfds.list_builders()]
-            raise ValueError(
-                f"There is no data set of that name.{did_you_mean(name, known)} "
-                f"Received: name={name!r}"
-            ) from error
+        make = functools.partial(tfds.builder, name)
+    try:
+        found = make(**kwargs)
+        place = pathlib.Path(str(found.data_dir))
+        if not place.exists():
+            key = hashlib.sha256(str(place).encode()).hexdigest()[:16]
+            lock = store.cache_folder() / "locks" / f"{found.name}_{key}"
+            with alone(lock, f"the preparation of {name!r}"):
+                found = make(**kwargs)  # which another process may have prepared
+                _prepare(found, manual_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        known = [*catalog.names("datasets"), *tfds.list_builders()]
+        raise ValueError(
+            f"There is no data set of that name.{did_you_mean(name, known)} "
+            f"Received: name={name!r}"
+        ) from error
+    return found
+
+
+def _prepare(found: Any, manual_dir: str | None) -> None:
+    import tensorflow_datasets as tfds
+
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     try:
         found.download_and_prepare(download_config=config)
     except ConnectionError as error:
-        raise _no_connection(name) from error
+        raise _no_connection(found.name) from error
     except OSError as error:
         # That of requests, which is no ConnectionError of Python's.
         if type(error).__name__ not in ("ConnectionError", "Timeout", "ProxyError"):
             raise
-        raise _no_connection(name) from error
-    return found
+        raise _no_connection(found.name) from error
 
 
 def _no_connection(name: str) -> ValueError:
