@@ -120,7 +120,8 @@ class ImageFile:
             return pixels, None
         full = np.iinfo(pixels.dtype).max
         alpha = pixels[..., -1].astype("float32") / full
-        opaque = bool((pixels[..., -1] == full).all())
+        # Where all is transparent the channel says nothing.
+        opaque = bool((pixels[..., -1] == full).all()) or not alpha.any()
         if opaque and pixels.dtype == np.uint8:
             return None
         return pixels[..., :-1], None if opaque else alpha

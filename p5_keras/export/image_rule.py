@@ -65,6 +65,7 @@ def _png(file: Tensor, deep: Tensor, rule: Mapping[str, Any]) -> Tensor:
         with tf.control_dependencies([tf.debugging.Assert(known, ["16 bits"])]):
             full = _stretched(values, (0, 65535))
     values = tf.where(deep, full, shallow)
+    alpha = tf.where(tf.reduce_any(alpha > 0), alpha, 1.0)
     values = values * alpha + rule.get("background", 255) * (1 - alpha)
     return _rounded(values)
 

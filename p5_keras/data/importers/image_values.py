@@ -31,6 +31,8 @@ FLAT = 2
 # Share of an image's pixels that may be hot or dead, and of images that may be odd,
 # which are as many times as bright as the median image.
 _HOT, _ODD, _FAR = 0.001, 0.1, 8
+# Ranges of the values between them and one that stands for no measurement.
+_FILL = 4
 
 
 #: What a user can decide.
@@ -130,9 +132,29 @@ def measure(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Values:
     finite = pixels[np.isfinite(pixels)] if kind == "float32" else pixels.ravel()
     if not finite.size:
         raise ValueError("it holds no number at all")
+    finite = _without_fill(_without_fill(finite, -1), 1)
     low, high = (float(v) for v in np.quantile(finite, [_HOT, 1 - _HOT]))
     top = float(finite.max())
     return Values(kind, low, high if high > low else top, top, contrasts)
+
+
+def _without_fill(values: np.ndarray, end: int) -> np.ndarray:
+    """Leaves out a value such as -9999 or 65535 that stands for no measurement.
+
+    It is the lowest or the highest, and far away from all others.
+
+    Args:
+        values: The values of an image.
+        end: -1 for the lowest value, 1 for the highest.
+    """
+    fill = values.min() if end < 0 else values.max()
+    others = values[values != fill].astype("float64")
+    if others.size < 16:
+        return values
+    low, high = others.min(), others.max()
+    gap = low - float(fill) if end < 0 else float(fill) - high
+    apart = gap > _FILL * (high - low) > 0 and len(np.unique(others[:1000])) > 8
+    return others if apart else values
 
 
 def span(pixels: np.ndarray) -> tuple[float, float]:
