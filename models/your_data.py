@@ -11,6 +11,8 @@ import functools
 
 import p5_keras as p5
 from p5_keras.data import summary
+from p5_keras.data.importers.guesses import of_records
+from p5_keras.data.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +121,28 @@ def about(config: Config, tasks: list[p5.Task]) -> dict:
     augment = None
     if read.records.inputs is None:
         augment = augmentation(config, tasks)
-    return summary.describe(read, tasks, config.image_size, augment)
+    found_out = summary.describe(read, tasks, config.image_size, augment)
+    found_out["guesses"] |= _guessed(config, read.records)
+    return found_out
+
+
+def _guessed(config: Config, records: Records) -> dict[str, str]:
+    """What nobody has decided, and the option that does."""
+    given = [option.partition("=")[0] for option in config.dataset_options]
+    guesses = of_records(records, given)
+    names = ["epochs"]
+    if records.inputs is None:
+        names += ["image_size", "flip", "zoom"]
+    free = complete(dataclasses.replace(config, **dict.fromkeys(names)))
+    settings = [
+        f"{name} {getattr(free, name)}"
+        for name in names
+        if getattr(config, name) == getattr(free, name)
+    ]
+    if settings:
+        what = f"settings, by the data: {', '.join(settings)}"
+        guesses[what] = "--set NAME=VALUE"
+    return guesses
 
 
 def model(config: Config, tasks: list[p5.Task]) -> p5.MultiTaskModel:

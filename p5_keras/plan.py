@@ -235,8 +235,7 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
     found = plan.recipe.about(plan.config, tasks)
     if not plan.workdir.writes:
         return
-    options = hasattr(plan.config, "dataset_options")
-    print(summary.text(found, options), flush=True)
+    print(summary.text(found), flush=True)
     if keep:
         plan.workdir.write("data.json", found)
         if found["dropped"]:

@@ -66,7 +66,7 @@ def usable(
         if name in kind:
             field, column = _converted(name, field, column, kind[name])
         if reason := _unlearnable(field, column, records.splits == "train"):
-            records.problems.note(f"{name!r} left out: {reason}")
+            records.problems.note(f"{name!r} left out: {reason}", severity="medium")
             continue
         new = task_name(name, fields)
         if new != name:

@@ -171,12 +171,11 @@ def coverage(found: Json) -> list[list[str]]:
     return table
 
 
-def text(found: Json, options: bool = True) -> str:
+def text(found: Json) -> str:
     """Returns the summary as plain text for a terminal of `WIDTH` characters.
 
     Args:
         found: What `describe` returns.
-        options: Whether the user can choose tasks by `--dataset_options`.
     """
     total = sum(found["examples"].values())
     lines = _wrapped(f"{found['name']}: {total} examples ({found['dataset']})", 0)
@@ -208,12 +207,7 @@ def text(found: Json, options: bool = True) -> str:
             lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
     lines += ["", *_worth_a_look(found), *_guesses(found), *_dropped(found["dropped"])]
     lines += _notes(other_notes(found))
-    lines += options * [
-        "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
-        "multi_label, regression, detection or segmentation; to leave a task out give",
-        "--dataset_options=ignore=TASK.",
-    ]
-    return "\n".join(lines)
+    return "\n".join(lines).rstrip("\n")
 
 
 def counted(what: str, count: int) -> str:

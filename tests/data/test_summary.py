@@ -95,10 +95,6 @@ def test_the_whole_table():
         "",
         "Notes",
         "  pictures in no list, left out (2 times)",
-        "",
-        "For another kind give --dataset_options=kind.TASK=KIND, with classification,",
-        "multi_label, regression, detection or segmentation; to leave a task out give",
-        "--dataset_options=ignore=TASK.",
     ]
 
 
@@ -107,12 +103,6 @@ def test_every_example_that_was_left_out_is_listed():
     assert lines[0] == "images/0.jpg\tit is empty"
     assert lines[5] == "images/x.jpg\tit is no picture"
     assert len(lines) == 6
-
-
-def test_who_cannot_choose_tasks_is_not_told_how():
-    long, short = (summary.text(described(), options) for options in (True, False))
-    assert long.startswith(short.rstrip("\n"))
-    assert "--dataset_options" in long and "--dataset_options" not in short
 
 
 def test_it_says_why_nothing_moves():
