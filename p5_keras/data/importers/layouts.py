@@ -163,11 +163,22 @@ def _images_and_labels(names: dict[str, Folder]) -> str:
     images = [f for n, f in names.items() if n in _IMAGES]
     labels = [f for n, f in names.items() if n in _LABELS]
     if not images or not labels:
-        return ""
+        return _by_words(list(names.values()))
     others = set(names) - _IMAGES - _LABELS - _BESIDE
     if others and not (_PLAIN[0] & set(names) and _PLAIN[1] & set(names)):
         return ""
     return _say(images[0], labels)
+
+
+def _by_words(folders: Sequence[Folder]) -> str:
+    """Folders such as "raw_images" and "masks_png", with files of the same names."""
+    words = {f.name: set(re.split(r"[ _.-]+", f.name.casefold())) for f in folders}
+    labels = [f for f in folders if words[f.name] & _LABELS]
+    images = [f for f in folders if words[f.name] & _IMAGES and f not in labels]
+    if not images or not labels or len(images) + len(labels) < len(folders):
+        return ""
+    first, second = ([x for f in own for x in f.files] for own in (images, labels))
+    return _say(images[0], labels) if _same_stems(first, second) else ""
 
 
 def _say(image: Folder, labels: Sequence[Folder]) -> str:
