@@ -17,6 +17,7 @@ import keras
 from absl import flags, logging
 
 import p5_keras as p5
+from p5_keras.training import data_identity
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("recipe", None, "A name in models/, or a path; it is executed.")
@@ -77,6 +78,7 @@ def use(plan) -> None:
         source = plan.recipe.data(plan.config, model.tasks, split)
         batches = p5.data.evaluation(source, model.tasks, size)
     if FLAGS.mode == "eval":
+        p5.plan.show_changes(plan, model.tasks, split, source)
         p5.results.show(model, batches, p5.data.by_source(source, model.tasks, size))
     elif FLAGS.mode == "export":
         p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)
@@ -100,6 +102,8 @@ def train(plan, strategy) -> None:
     with p5.strategy.chief_first(strategy):
         p5.plan.show_data(plan, tasks, keep=runs)
         sources = plan.sources(tasks)
+        if runs:
+            data_identity.keep(workdir, sources)
     steps = config.steps_per_epoch or p5.data.steps_per_epoch(sources[0], batch_size)
     if FLAGS.mode == "compare":
         return p5.compare.run(plan, tasks, sources[0], steps, p5.compare.options(FLAGS))
@@ -111,6 +115,7 @@ def train(plan, strategy) -> None:
     # Model: one trunk, a head a task, one joint objective.
     with strategy.scope():
         model = plan.model(tasks)
+        model.reading = sources[0].reading
         model.compile(
             recipe.optimizer(config, config.epochs * steps),
             weighting=config.weighting,

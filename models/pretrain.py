@@ -44,7 +44,8 @@ class Config(p5.recipe.Config):
 
 def found(config: Config) -> p5.data.UserData:
     """The data, read once."""
-    return _found(config.dataset, config.dataset_options, config.on_bad_example)
+    given = (config.dataset, config.dataset_options, config.on_bad_example)
+    return _found(*given, reading=config.reading)
 
 
 _found = functools.lru_cache(1)(functools.partial(p5.data.user_data, labelled=False))

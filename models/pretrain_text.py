@@ -42,12 +42,16 @@ class Config(p5.recipe.Config):
 
 def found(config: Config) -> p5.data.UserData:
     """The data, read once."""
-    return _found(config.dataset, config.dataset_options, config.on_bad_example)
+    given = (config.dataset, config.dataset_options, config.on_bad_example)
+    return _found(*given, config.reading)
 
 
 @functools.lru_cache(1)
-def _found(dataset: str, options: tuple[str, ...], bad: str) -> p5.data.UserData:
-    records = p5.data.user_data(dataset, options, bad, labelled=False).records
+def _found(
+    dataset: str, options: tuple[str, ...], bad: str, reading: str | None
+) -> p5.data.UserData:
+    data = p5.data.user_data(dataset, options, bad, labelled=False, reading=reading)
+    records = data.records
     texts = {n: e for n, e in records.encoders.items() if isinstance(e, p5.inputs.Text)}
     if len(texts) != 1:
         raise ValueError(

@@ -82,9 +82,9 @@ def complete(config: Config) -> Config:
 
 
 def found(config: Config) -> p5.data.UserData:
-    """The data, read once."""
+    """The data, read once; of a run that has begun, as it has read them before."""
     given = (config.dataset, config.dataset_options, config.on_bad_example)
-    return _found(*given, config.data_dir)
+    return _found(*given, config.data_dir, reading=config.reading)
 
 
 _found = functools.lru_cache(1)(p5.data.user_data)

@@ -213,6 +213,7 @@ def _model(
         outputs,
         tasks=tasks,
         encoders=grown.encoders,
+        reading=grown.reading,
         trunk_l2=grown.trunk_l2,
         head_l2=grown.head_l2,
         name=grown.name,

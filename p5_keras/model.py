@@ -44,6 +44,8 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         trunk_l2: λ.
         head_l2: γ.
         encoders: What makes the inputs, by name, of raw values that are no pictures.
+        reading: How the training data were read, as `data.Records` has it, for other
+            data to be read in the same way.
         **kwargs: Further arguments of `keras.Model`.
     """
 
@@ -58,6 +60,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         trunk_l2: float = 0.0,
         head_l2: float = 0.0,
         encoders: Mapping[str, Input] | None = None,
+        reading: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -74,7 +77,18 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         self.tasks = tuple(tasks)
         self.trunk_l2, self.head_l2 = trunk_l2, head_l2
         self.encoders = MappingProxyType(dict(encoders or {}))
+        self.reading = reading or {}
         check_keys("outputs", self.output, self.task_names)
+
+    @property
+    def reading(self) -> Mapping[str, Any]:
+        """How the training data were read; see `data.Records`."""
+        return self._reading
+
+    @reading.setter
+    def reading(self, reading: Mapping[str, Any]) -> None:
+        # Not a plain dict, which Keras would look through for layers.
+        self._reading = MappingProxyType(dict(reading))
 
     def compile(
         self,
@@ -340,6 +354,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         return {
             "tasks": [saved(t) for t in self.tasks],
             "encoders": {n: saved(e) for n, e in self.encoders.items()},
+            "reading": dict(self.reading),
             "trunk_l2": self.trunk_l2,
             "head_l2": self.head_l2,
         }
@@ -348,7 +363,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Makes the model of `get_config()` again."""
         config = dict(config)
-        names = ("tasks", "trunk_l2", "head_l2", "encoders")
+        names = ("tasks", "trunk_l2", "head_l2", "encoders", "reading")
         own = {key: config.pop(key) for key in names if key in config}
         graph = keras.Model.from_config(config, custom_objects=custom_objects)
         return cls(graph.input, graph.output, name=graph.name, **_arguments(own))

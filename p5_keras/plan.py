@@ -1,5 +1,6 @@
 """The plan of a run: what flags, recipe and workdir decide together."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from p5_keras.model import MultiTaskModel
 from p5_keras.progress import EpochTable
 from p5_keras.task import Task
 from p5_keras.task_stopping import TaskStopping
+from p5_keras.training import data_identity
 from p5_keras.values import typed, unknown
 from p5_keras.workdir import Workdir
 
@@ -179,13 +181,43 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         given |= {"epochs": 1, "steps_per_epoch": 2}
     settings = recipes.settings(config, before) + flags["set"]
     config = recipes.configure(config, settings, given)
+    begun = _begun(workdir, name, config) if flags["mode"] in RUNS else before
+    if begun:
+        config = dataclasses.replace(config, reading=str(workdir.path))
     if new and hasattr(recipe, "complete"):
-        config = recipe.complete(config)
+        config = _as_before(config, recipe.complete(config), begun)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
     decided |= {"recipe": name, "trial": flags["mode"] == "trial"}
     if number is not None:
         decided["fold"] = [number, folds]
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
+
+
+def _begun(workdir: Workdir, recipe: str, config: recipes.Config) -> dict[str, Any]:
+    """Returns what was decided by a run that has begun, if it is of the same data."""
+    if not any((workdir / name).exists() for name in ("checkpoints", "results.json")):
+        return {}
+    before = workdir.read("config.json") or {}
+    now = {"recipe": recipe, **recipes.describe(config)}
+    same = ("recipe", "dataset", "dataset_options", "data_dir")
+    return before if all(before.get(k) == now.get(k) for k in same) else {}
+
+
+def _as_before(
+    config: recipes.Config, now: recipes.Config, before: Mapping[str, Any]
+) -> recipes.Config:
+    """Returns a completed configuration with what a run has made of its data before.
+
+    Args:
+        config: The configuration, where that is left open.
+        now: The same as it is completed by the data as they are now.
+        before: What the run has decided; nothing of a new one.
+    """
+    names = [f.name for f in dataclasses.fields(config)]
+    left = [n for n in names if getattr(config, n) is None]
+    made = {n for n in left if getattr(now, n) is not None}
+    known = {name: value for name, value in before.items() if name in made}
+    return recipes.configure(now, recipes.settings(config, known))
 
 
 def _kept(flags: Mapping[str, Any], before: Mapping[str, Any]) -> recipes.Kept:
@@ -241,6 +273,22 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
         if found["dropped"]:
             lines = summary.dropped_lines(found)
             (plan.workdir / "dropped.txt").write_text(lines, encoding="utf-8")
+
+
+def show_changes(plan: Plan, tasks: Sequence[Task], split: str, source: Source) -> None:
+    """Prints in what data are not those of training, and what was left out of them.
+
+    Args:
+        plan: The plan.
+        tasks: The tasks of the model.
+        split: "train", "validation" or "test".
+        source: The examples of the split.
+    """
+    if found := data_identity.changed(plan.workdir, split, source):
+        print(f"Not the data of training: {'; '.join(found)}.")
+    if hasattr(plan.recipe, "about"):
+        for line in summary.left_out(plan.recipe.about(plan.config, tasks)):
+            print(line)
 
 
 def _name(recipe: str, dataset: str | None) -> str:

@@ -58,6 +58,8 @@ class Config:
             task stops, or `None`.
         save_seconds: Seconds between two saves of the state in mid-epoch.
         on_nan: What to do where a loss is not finite, "stop" or "skip".
+        reading: The run whose data are read again, as `user_data` takes it: this one's
+            own folder where it goes on or is used. Set by the plan.
     """
 
     trunk: Trunk
@@ -84,6 +86,7 @@ class Config:
     task_patience: int | None = None
     save_seconds: float = 60.0
     on_nan: str = "stop"
+    reading: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +273,7 @@ def _made(field: str, kind: Any, settings: list[str]) -> Any:
 def describe(config: Config | Kept) -> dict[str, Any]:
     """Returns a configuration as JSON can hold it."""
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    fields.pop("reading", None)  # where the folder is decides nothing
     plain = (str, int, float, bool, type(None))
     return {k: v if isinstance(v, plain) else repr(v) for k, v in fields.items()}
 

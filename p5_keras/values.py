@@ -52,7 +52,10 @@ def typed(name: str, text: str, hint: Any) -> Any:
 
 
 def keywords(
-    function: Callable[..., Any], given: dict[str, str], known: Iterable[str] = ()
+    function: Callable[..., Any],
+    given: dict[str, str],
+    known: Iterable[str] = (),
+    but: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Reads options as a function's arguments that can only be given by name.
 
@@ -60,6 +63,7 @@ def keywords(
         function: The function.
         given: The options as texts, by name.
         known: Names of options that others take, for the message.
+        but: Names of arguments that are no options.
 
     Raises:
         ValueError: The function has no such argument, or a value has the wrong type.
@@ -68,7 +72,7 @@ def keywords(
     names = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in but
     ]
     for name in given:
         if name not in names:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from p5_keras.data import cache as store
 from p5_keras.data.decoding import decode_mask, decode_picture
+from p5_keras.data.importers import digest
 from p5_keras.data.importers.watched import (
     Watched,
     fetch,
@@ -77,7 +78,13 @@ def from_records(
     masks = [name for name, f in records.fields.items() if f.kind == "mask"]
     columns = label_columns(records, rows)
     made = functools.partial(
-        Source, len(rows), transform=transform, augment=augment, groups=own.groups
+        Source,
+        len(rows),
+        transform=transform,
+        augment=augment,
+        groups=own.groups,
+        reading=records.reading,
+        identity=digest.lazily(records, rows),
     )
     if records.images is None:
         columns["input"] = own.inputs
@@ -219,7 +226,8 @@ def _size(
 
 def _channels(records: Records, channels: int | None) -> int:
     if channels is None:
-        return int(_shapes(records)[:, 2].max())
+        known = records.reading.get("channels")
+        return int(known or _shapes(records)[:, 2].max())
     if channels not in (1, 3):
         raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
     return channels

@@ -58,26 +58,28 @@ def usable(
             raise ValueError(unknown("field of this data set", name, names))
     fields: dict[str, Field] = {}
     columns: dict[str, Any] = {}
+    sources: dict[str, Any] = {}
     for name in names:
         if name in ignore:
             records.problems.note(f"{name!r} left out, as asked")
             continue
         field, column = records.fields[name], records.columns[name]
         if name in kind:
-            field, column = _converted(name, field, column, kind[name])
+            field, column = converted(name, field, column, kind[name])
         if reason := _unlearnable(field, column, records.splits == "train"):
             records.problems.note(f"{name!r} left out: {reason}", severity="medium")
             continue
         new = task_name(name, fields)
         if new != name:
             records.problems.note(f"{name!r} is called {new!r}")
-        fields[new], columns[new] = field, column
+        fields[new], columns[new], sources[new] = field, column, {"source": name}
     if not fields:
         raise ValueError(
             "A data set must have a field that can be learned. Received: "
             f"{records.name!r} with {'; '.join(records.problems.notes) or 'none'}"
         )
-    return dataclasses.replace(records, fields=fields, columns=columns)
+    reading = {**records.reading, "fields": sources}
+    return dataclasses.replace(records, fields=fields, columns=columns, reading=reading)
 
 
 def task_name(name: str, others: Mapping[str, Any] | Sequence[str] = ()) -> str:
@@ -226,9 +228,19 @@ def _some(column: Sequence[Any], rows: np.ndarray) -> list[Any]:
     return [column[int(i)] for i in np.flatnonzero(rows)]
 
 
-def _converted(name: str, field: Field, column: Any, kind: str) -> tuple[Field, Any]:
-    """Returns a field and its column as another kind."""
-    option = f"kind.{name}"
+def converted(name: str, field: Field, column: Any, kind: str) -> tuple[Field, Any]:
+    """Returns a field and its column as another kind.
+
+    Args:
+        name: Name of the field.
+        field: What it holds.
+        column: Its labels.
+        kind: The kind of its task, one of the values of `KINDS`, or of its field.
+
+    Raises:
+        ValueError: There is no such kind, or the field cannot be of it.
+    """
+    option, kind = f"kind.{name}", KINDS.get(kind, kind)
     if kind not in KINDS.values():
         known = list(KINDS.values())
         raise ValueError(

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from p5_keras.data.class_names import check
 from p5_keras.data.grouped import group_order
 from p5_keras.data.mixture import Mixture
 from p5_keras.data.source import Batch, Example, Source, shuffled
@@ -52,6 +53,7 @@ def training(
         ValueError: The workers cannot have equal shares, or groups that are to come
             together are not known.
     """
+    _check(source, tasks)
     place = _share(batch_size, shard)
     grouped = group_order(source) if source.together else None
     seed64 = tf.constant(seed, tf.int64)
@@ -122,6 +124,7 @@ def evaluation(
         for part in parts[1:]:
             whole = whole.concatenate(part)
         return whole
+    _check(source, tasks)
     place, load = _share(batch_size, shard), source.load
 
     def read(step: tf.Tensor) -> tuple[Example, tf.Tensor]:
@@ -144,6 +147,12 @@ def evaluation(
         )
     dataset = dataset.map(finish, num_parallel_calls=AUTOTUNE)
     return _ready(dataset, shard)
+
+
+def _check(source: Source, tasks: list[Task]) -> None:
+    """Checks names of classes here, where an error is one line, if they are final."""
+    if source.transform is None:
+        check(tasks, source.reading)
 
 
 def by_source(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras.data.from_records import label_columns, reader, value_table
+from p5_keras.data.importers import digest
 from p5_keras.data.infer import labelled
 from p5_keras.data.loaders.folder import SPLITS
 from p5_keras.data.public_features import Label, labels_of
@@ -196,4 +197,5 @@ def _source(
             example[name] = tf.gather(tf.constant(table), values)
         return example
 
-    return Source(len(rows), read, augment=augment)
+    made = Source(len(rows), read, augment=augment, reading=records.reading)
+    return dataclasses.replace(made, identity=digest.lazily(records, rows))

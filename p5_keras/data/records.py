@@ -145,9 +145,11 @@ class Records:
             orientation that is still to be undone, 1 for none. `None` before.
         stamps: Time and size of the files that training reads, `(n, 2)` each, for
             "image" and each mask, as `inspect` found them.
-        reading: How values were read that could have been read otherwise, decided by
-            the training examples, as JSON can hold it: `"images"`, and what else
-            loaders decide. Given to a loader again, it is the rule for other data.
+        reading: How the set is read, by what was decided on the training data, as JSON
+            can hold it: "fields", the labels; "encoders", the inputs; "images" and
+            "sounds", what values mean; "channels"; "splits", the rule that cut them;
+            and what else a loader decides. Who decides a thing looks for it here first,
+            and else puts it here; so it is the rule for other data.
         problems: What was wrong with the set.
     """
 
@@ -305,32 +307,16 @@ def split_examples(
     Raises:
         ValueError: The ratios are no shares, or a split would be empty.
     """
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise ValueError(
-            "`split` must be three shares above 0 that add up to 1, of training, "
-            f"validation and test examples. Received: split={ratios}"
-        )
     out = np.array(given if given is not None else ["train"] * len(names), dtype="U16")
-    has = {split: bool((out == split).any()) for split in ("validation", "test")}
-    wanted = {}
-    if not has["validation"] and not has["test"]:
-        wanted = {"validation": ratios[1], "test": ratios[2]}
-    elif not has["test"]:
+    wanted, as_test = missing_splits(out, ratios, problems)
+    if as_test:
         out[out == "validation"] = "test"
-        if problems is not None:
-            problems.guess("splits: validation examples are the test, for it has none")
-        wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
-    elif not has["validation"]:
-        wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
     rows = [i for i, split in enumerate(out) if split == "train"]
     classes = ["" if strata is None else str(strata[i]) for i in range(len(names))]
     order = sorted(
         rows, key=lambda i: hashlib.sha256(str(names[i]).encode()).hexdigest()
     )
     if wanted:
-        if problems is not None:
-            shares = [f"{100 * share:.3g} % {split}" for split, share in wanted.items()]
-            problems.guess(_CUT + " and ".join(shares), "--dataset_options=split=A,B,C")
         # Dealing out class by class from one hashed order keeps classes in proportion.
         order = sorted(order, key=lambda i: classes[i])
         place = np.argsort(np.arange(len(order)) * _GOLDEN % 1.0)
@@ -346,6 +332,45 @@ def split_examples(
                 f"none for {split!r}"
             )
     return out
+
+
+def missing_splits(
+    given: np.ndarray,
+    ratios: tuple[float, float, float],
+    problems: Problems | None = None,
+) -> tuple[dict[str, float], bool]:
+    """Decides which splits are to be cut from the training examples.
+
+    Args:
+        given: "train", "validation" or "test" for each example.
+        ratios: Shares of training, validation and test examples.
+        problems: Keeps what is decided.
+
+    Returns:
+        The share of the training examples for each split that is to be cut, and
+        whether validation examples serve as test examples.
+
+    Raises:
+        ValueError: The ratios are no shares.
+    """
+    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-6:
+        raise ValueError(
+            "`split` must be three shares above 0 that add up to 1, of training, "
+            f"validation and test examples. Received: split={ratios}"
+        )
+    has = {split: bool((given == split).any()) for split in ("validation", "test")}
+    wanted: dict[str, float] = {}
+    if not has["validation"] and not has["test"]:
+        wanted = {"validation": ratios[1], "test": ratios[2]}
+    elif not has["test"] or not has["validation"]:
+        wanted = {"validation": ratios[1] / (ratios[0] + ratios[1])}
+    as_test = has["validation"] and not has["test"]
+    if problems is not None and as_test:
+        problems.guess("splits: validation examples are the test, for it has none")
+    if problems is not None and wanted:
+        shares = [f"{100 * share:.3g} % {split}" for split, share in wanted.items()]
+        problems.guess(_CUT + " and ".join(shares), "--dataset_options=split=A,B,C")
+    return wanted, as_test
 
 
 # Multiples of the golden ratio fall evenly into 0..1, so that every run of examples,

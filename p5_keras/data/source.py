@@ -6,7 +6,7 @@ import importlib
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from p5_keras import catalog
 from p5_keras.data import cache as store
+from p5_keras.data.class_names import by_name
 from p5_keras.data.download import alone
 from p5_keras.inputs import Input, encode
 from p5_keras.naming import did_you_mean
@@ -47,6 +48,9 @@ class Source:
         ordered: Whether an epoch of training keeps the order of the numbers.
         encoders: What makes the model's inputs of an "input" by column, by name.
         groups: `(size,)`, the group of each example; folds keep groups whole.
+        reading: How the data were read, as `Records` has it; the classes of its
+            "fields" must be those of the tasks.
+        identity: Makes a digest of the examples; see `digest`.
         together: Whether the examples of a group come in a row in an epoch of training,
             so that they meet in a batch; not where the source is part of a mixture.
     """
@@ -61,6 +65,8 @@ class Source:
     encoders: Mapping[str, Input] | None = None
     groups: np.ndarray | None = None
     together: bool = False
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    identity: Callable[[], dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -70,6 +76,14 @@ class Source:
         """
         if self.size < 1:
             raise ValueError("A source must hold at least one example. Received: 0")
+
+    def digest(self) -> dict[str, Any]:
+        """Returns what tells the examples from others, as JSON can hold it.
+
+        "examples" is how many there are. "classes" and "content", where they are known,
+        differ where labels or files do.
+        """
+        return {"examples": self.size} if self.identity is None else self.identity()
 
     def first(self, size: int) -> "Source":
         """Returns a source of the first examples only."""
@@ -85,8 +99,10 @@ class Source:
         Returns:
             `(x, y, sample_weight)`, dicts of labels and weights by task.
         """
+        read = example
         if self.transform is not None:
             example = self.transform(example)
+        example = by_name(tasks, self.reading, example, read)
         x = example["image" if "image" in example else "input"]
         x = encode(self.encoders, x) if self.encoders else tf.cast(x, tf.float32)
         labels, weights = {}, {}

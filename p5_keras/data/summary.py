@@ -286,6 +286,15 @@ def _dropped(dropped: Sequence[Sequence[str]]) -> list[str]:
     return [*lines, ""]
 
 
+def left_out(found: Json) -> list[str]:
+    """Returns how many examples were left out, and why; nothing if none was.
+
+    Args:
+        found: What `describe` returns.
+    """
+    return _dropped(found["dropped"])[:-1] if found["dropped"] else []
+
+
 def _worth_a_look(found: Json) -> list[str]:
     lines = [w for s, line in worth_a_look(found) for w in _wrapped(f"{s}: {line}", 2)]
     return ["Worth a look, worst first", *lines, ""] if lines else []

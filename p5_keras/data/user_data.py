@@ -4,7 +4,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -14,6 +14,7 @@ from p5_keras.data import infer
 from p5_keras.data.from_records import from_records
 from p5_keras.data.image_file import allow
 from p5_keras.data.importers import image_values
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.importers.column_names import note_names
 from p5_keras.data.importers.label_checks import note_labels
 from p5_keras.data.importers.repeats import note_repeats
@@ -51,8 +52,7 @@ class UserData:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one picture without its size: `(channels,)`."""
-        shapes = self.records.shapes
-        return (3 if shapes is None else int(shapes[:, 2].max()),)
+        return (readings.with_channels(self.records).reading.get("channels", 3),)
 
     def source(
         self,
@@ -130,6 +130,7 @@ def user_data(
     on_bad_example: str = "raise",
     data_dir: str | None = None,
     labelled: bool = True,
+    reading: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> UserData:
     """Reads a data set without any code.
 
@@ -147,6 +148,10 @@ def user_data(
             downloaded.
         labelled: Whether there must be labels. Else it may also be "pictures:PATH",
             all pictures in a folder, or "lines:PATH", a text a line.
+        reading: How a model's training data were read, for other data that it is to be
+            used on: the folder of its run, `model.reading`, or `records.reading` of the
+            training data. Nothing is guessed then: fields, columns and classes are
+            matched by name.
 
     Raises:
         ValueError: Something is wrong with the arguments or the data.
@@ -162,6 +167,8 @@ def user_data(
     kind = {n[5:]: given.pop(n) for n in list(given) if n.startswith("kind.")}
     scheme, colon, path = dataset.partition(":")
     problems = Problems(on_bad_example)
+    if reading is not None:
+        reading = readings.load(reading, dataset)
     loaders = LOADERS if labelled else (*UNLABELLED, *LOADERS)
     if scheme in loaders and colon:
         if data_dir is not None:
@@ -176,11 +183,12 @@ def user_data(
             ignore = _names(given.pop("ignore", ""))
         told = image_values.told(given)
         allow(told.get("max_pixels", 0))
-        arguments = keywords(
-            load, given, ["ignore", "kind.FIELD", *image_values.OPTIONS]
-        )
-        records = load(path, problems, **arguments)
-        return of_records(records, dataset, kind, ignore, scheme in LOADERS, told)
+        known = ["ignore", "kind.FIELD", *image_values.OPTIONS]
+        arguments = keywords(load, given, known, ["reading"])
+        records = load(path, problems, reading=reading, **arguments)
+        records = replace(records, reading={"dataset": dataset, **records.reading})
+        labelled = scheme in LOADERS
+        return of_records(records, dataset, kind, ignore, labelled, told, reading)
     _check_name(dataset, scheme, bool(colon), loaders)
     from p5_keras.data.public import public_data
 
@@ -190,7 +198,11 @@ def user_data(
             unknown("option of this data set", name, ["ignore", "kind.FIELD"])
         )
     records, read = public_data(dataset, problems, data_dir)
-    usable = infer.usable(records, kind, ignore)
+    records = replace(records, reading={"dataset": dataset})
+    if reading is not None and "fields" in reading:
+        usable = readings.as_read(records, reading, whole=True)
+    else:
+        usable = readings.kept(infer.usable(records, kind, ignore))
     note_labels(usable)
     return UserData(usable, "", dataset, lambda *a: read(usable, *a))
 
@@ -202,6 +214,7 @@ def of_records(
     ignore: Sequence[str] = (),
     labelled: bool = True,
     told: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> UserData:
     """Makes a data set of what a loader read, after looking at its pictures.
 
@@ -212,15 +225,19 @@ def of_records(
         ignore: Fields to leave out.
         labelled: Whether a field must be left that a task can be made of.
         told: How pixels are read, where that is decided; see `inspect`.
+        reading: How a model's training data were read; see `user_data`.
 
     Raises:
         ValueError: A picture is at fault, or an argument is wrong.
     """
     dataset = dataset or records.name
-    if labelled:
+    if reading is not None and "fields" in reading:
+        records = readings.as_read(records, reading)
+    elif labelled:
         note_names(records)
         records = infer.usable(records, kind or {}, ignore)
-    records, pictures = inspect(records, told=told)
+    records, pictures = inspect(readings.kept(records), told=told)
+    records = readings.with_channels(records)
     note_repeats(records)
     note_labels(records)
 

@@ -33,5 +33,6 @@ def submodel(model: MultiTaskModel, tasks: Sequence[str]) -> MultiTaskModel:
         trunk_l2=model.trunk_l2,
         head_l2=model.head_l2,
         encoders=model.encoders,
+        reading=model.reading,
         name=model.name,
     )

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -136,18 +137,17 @@ def box_column(
     examples: Sequence[Example],
     class_names: Sequence[str],
     difficult: str,
+    first: int,
     problems: Problems,
     form: Form = CORNERS,
 ) -> BoxColumn:
     """Returns the boxes of each example, `None` where it has no annotation.
 
-    In VOC's files pixels count from 1, and the last pixel belongs to the box. Where a
-    box of the set begins at 0, they are taken for edges between pixels.
-
     Args:
         examples: What was read.
         class_names: The classes, in the order of their numbers.
         difficult: "drop" leaves out objects that are marked as difficult.
+        first: Number of the first pixel; see `first_pixel`.
         problems: Takes how many boxes were cut or left out.
         form: What the numbers of boxes are; VOC calls them xmin, ymin, xmax, ymax.
 
@@ -159,10 +159,6 @@ def box_column(
     counts = [len(boxes) for boxes in written]
     sizes = np.repeat([e.drawn for e in found] or [(1, 1)], counts or 0, axis=0)
     box_forms.check(np.concatenate([np.zeros((0, 4)), *written]), sizes, form)
-    starts = [boxes[:, :2].ravel() for boxes in written]
-    zero = form.units != "pixels" or any(((s >= 0) & (s < 1)).any() for s in starts)
-    if zero and form.units == "pixels":
-        problems.note("sets with boxes that begin at pixel 0: pixels count from 0")
     ids = {name: i for i, name in enumerate(class_names)}
     column: BoxColumn = []
     for example in examples:
@@ -177,7 +173,7 @@ def box_column(
         turned = (corners[:, 2:] < corners[:, :2]).any(axis=1)
         problems.note("boxes with min and max swapped, put in order", int(turned.sum()))
         corners = box_forms.swapped(corners)
-        box, kept, cut = boxes.shares(corners, example.drawn, first=0 if zero else 1)
+        box, kept, cut = boxes.shares(corners, example.drawn, first=first)
         problems.note(CUT, cut)
         problems.note(EMPTY, int((~kept).sum()))
         column.append((box, labels[kept]))
@@ -190,6 +186,33 @@ def _written(example: Example) -> np.ndarray:
     if example.annotation is None:
         return np.zeros((0, 4))
     return example.annotation.corners[:, [1, 0, 3, 2]]
+
+
+def first_pixel(
+    examples: Sequence[Example],
+    reading: dict[str, Any],
+    problems: Problems,
+    form: Form = CORNERS,
+) -> int:
+    """Returns the number of the first pixel, and puts it into the reading.
+
+    In VOC's files pixels count from 1, and the last pixel belongs to the box. Where a
+    box of the set begins at 0, they are taken for edges between pixels.
+
+    Args:
+        examples: What was read.
+        reading: How the set is read.
+        problems: Takes a note of a 0.
+        form: What the numbers of boxes are.
+    """
+    if "first_pixel" not in reading:
+        starts = [_written(e)[:, :2].ravel() for e in examples if e.annotation]
+        pixels = form.units == "pixels"
+        zero = not pixels or any(((s >= 0) & (s < 1)).any() for s in starts)
+        reading["first_pixel"] = 0 if zero else 1
+        if zero and pixels:
+            problems.note("sets with boxes that begin at pixel 0: pixels count from 0")
+    return int(reading["first_pixel"])
 
 
 #: Notes on boxes, the same for every layout.

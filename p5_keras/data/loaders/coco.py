@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from p5_keras.data.importers import box_forms
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.importers.box_forms import Form
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import (
     annotated,
     coco_file,
@@ -23,7 +25,7 @@ from p5_keras.data.loaders.coco_masks import Mask
 from p5_keras.data.loaders.coco_objects import Objects
 from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Size
-from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def load(
     box_units: str = "",
     cache_dir: str | None = None,
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads pictures with annotations in the JSON of COCO.
 
@@ -84,6 +87,8 @@ def load(
             p5_keras/masks in the user's cache.
         split: Shares of training, validation and test pictures, where the set does
             not say.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The pictures, with a field "objects" of kind "boxes" and, where there are
@@ -95,6 +100,8 @@ def load(
     root = listing.folder(path)
     top, documents = coco_file.read(root, path, problems)
     names = coco_file.class_names(documents, problems)
+    if known := readings.field(reading, "objects"):
+        names = _as_before(names, known.class_names)
     form = box_forms.form("xywh", box_format, box_units)
     coco_objects.check_crowds(documents, crowd)
     crowds = crowd != "object"
@@ -122,7 +129,7 @@ def load(
 
     given = [e.split for e in examples] if len(documents) > 1 else None
     within = [e.image.relative_to(top).as_posix() for e in examples]
-    splits = split_examples(within, given, None, split, problems)
+    splits, rule = cut(within, given, None, split, problems, reading)
     class_names = tuple(names.values())
     column: annotated.BoxColumn = [(e.objects.boxes, e.objects.ids) for e in examples]
     fields = {"objects": Field("boxes", class_names)}
@@ -137,8 +144,19 @@ def load(
         columns=columns,
         images=np.array([str(e.image) for e in examples]),
         sides=np.array([e.side for e in examples], "int64"),
+        reading={**(reading or {}), "splits": rule},
         problems=problems,
     )
+
+
+def _as_before(names: Mapping[int, str], before: tuple[str, ...]) -> dict[int, str]:
+    """Returns the names in the order of the training data, by id, others behind.
+
+    A class that is not in these data has an id that no object has.
+    """
+    ids = {name: number for number, name in names.items()}
+    ordered = {ids.get(name, -1 - i): name for i, name in enumerate(before)}
+    return ordered | {number: names[number] for number in names}
 
 
 def _examples(

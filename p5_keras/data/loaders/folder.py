@@ -2,15 +2,16 @@
 
 import pathlib
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from p5_keras.data.importers import layouts
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import folder_sounds, folder_texts, listing
 from p5_keras.data.loaders.listing import SPLITS, SUFFIXES
-from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records
 from p5_keras.data.sound_file import EXTENSIONS, MAX_BYTES
 from p5_keras.values import unknown
 
@@ -39,6 +40,7 @@ def load(
     seconds: float | None = None,
     max_sound_bytes: int = MAX_BYTES,
     encoding: str = "utf-8",
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads a folder of pictures, sounds or texts, sorted into folders by class.
 
@@ -60,6 +62,8 @@ def load(
         seconds: Length of a sound; see there.
         max_sound_bytes: A WAV file with more bytes of samples is a bad example.
         encoding: Of texts, such as cp1252 or latin-1.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The pictures, with one field of kind "class"; the names of the classes are
@@ -74,7 +78,8 @@ def load(
             f"pictures' own. Received: label={label!r}"
         )
     root = listing.folder(path)
-    suffixes, what = _kind(root)
+    known = dict(reading or {})
+    suffixes, what = _kind(root, known.get("what", ""))
     top, roots = _splits(root, path)
     if not roots:
         _check_classes(top, path, suffixes, what)
@@ -107,13 +112,15 @@ def load(
     if roots:
         _note_unused(top, roots, problems, suffixes, what)
     class_names = sorted(set(labels))
-    if len(class_names) < 2:
+    if len(class_names) < (1 if "fields" in known else 2):
         raise ValueError(
             f"`path` must hold {what}s of two classes or more, as {_LAYOUT}."
             f"{_hint(top, roots)} Received: path={path!r}, classes with "
             f"{what}s: {class_names}"
         )
-    splits = split_examples(names, given if roots else None, labels, split, problems)
+    splits, rule = cut(
+        names, given if roots else None, labels, split, problems, reading
+    )
     ids = np.searchsorted(class_names, labels).astype("int64")
     records = Records(
         name=root.name,
@@ -121,6 +128,7 @@ def load(
         fields={label: Field("class", tuple(class_names))},
         columns={label: ids},
         images=np.array(images),
+        reading={**known, "what": what, "splits": rule},
         problems=problems,
     )
     if what == "picture":
@@ -186,19 +194,26 @@ def _chosen(
     return list(found)
 
 
-def _kind(root: pathlib.Path) -> tuple[frozenset[str], str]:
-    """Returns which files count, and what one of them is.
+def _kind(root: pathlib.Path, known: str) -> tuple[frozenset[str], str]:
+    """Returns which files count, and what one of them is, unless that is known.
 
     Raises:
         ValueError: All are of a kind that is not read.
     """
+    kinds = {
+        "picture": SUFFIXES,
+        "sound": frozenset(EXTENSIONS),
+        "text": frozenset(folder_texts.EXTENSIONS),
+    }
+    if known:
+        return kinds[known], known
     found = {file.suffix.lower() for file in listing.tree(root)}
     if found & SUFFIXES:
         return SUFFIXES, "picture"
-    if found & set(EXTENSIONS):
-        return frozenset(EXTENSIONS), "sound"
-    if found & set(folder_texts.EXTENSIONS) and not found & _SOUNDS:
-        return frozenset(folder_texts.EXTENSIONS), "text"
+    if found & kinds["sound"]:
+        return kinds["sound"], "sound"
+    if found & kinds["text"] and not found & _SOUNDS:
+        return kinds["text"], "text"
     for suffixes, hint in ((_SOUNDS, _MAKE_WAV), (_TABLES, _GIVE_TABLE)):
         if others := sorted(found & suffixes):
             raise ValueError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 
 from p5_keras.data.importers import sound_values
@@ -30,7 +31,8 @@ def heard(
     """Returns records of sounds, without those that are at fault.
 
     Args:
-        records: Their labels.
+        records: Their labels; the rate and length in their `reading` hold, if there
+            are.
         files: Their paths.
         rate: See `read`.
         seconds: See `read`.
@@ -38,6 +40,9 @@ def heard(
     """
     training = records.splits == "train"
     rule = records.reading.get("sounds")
+    if known := records.reading.get("encoders", {}).get("sound"):
+        encoder = keras.saving.deserialize_keras_object(known)
+        rate, seconds = encoder.rate, encoder.seconds
     sounds, encoder, good, rule = read(
         files, training, records.problems, rate, seconds, rule, max_bytes
     )
@@ -87,7 +92,8 @@ def read(
             problems.bad(file, str(error))
             looks.append(None)
     good = np.array([look is not None for look in looks], bool)
-    if not (good & training).any():
+    # With a stored rule these may be other sounds, to test on alone.
+    if not (good & (training | (rule is not None))).any():
         raise ValueError(
             "Sounds that can be read must be left to train on. "
             f"Received: {len(files)} files, none in training"

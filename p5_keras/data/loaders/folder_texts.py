@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+import keras
 import numpy as np
 
 from p5_keras.data.loaders import table_inputs
@@ -55,13 +56,17 @@ def written(records: Records, files: Sequence[str], encoding: str) -> Records:
         except ValueError as error:
             records.problems.bad(file, str(error))
     good = texts != ""
-    training = good & (records.splits == "train")
+    known = records.reading.get("encoders", {}).get("text")
+    training = good & ((records.splits == "train") | (known is not None))
     if not training.any():
         raise ValueError(
             "Texts that can be read must be left to train on. "
             f"Received: {len(files)} files, none in training"
         )
-    encoder = table_inputs.text("text", texts[training])
+    if known is None:
+        encoder = table_inputs.text("text", texts[training])
+    else:
+        encoder = keras.saving.deserialize_keras_object(known)
     table_inputs.note_cut_off(texts[good], encoder, records.problems)
     return replace(
         records.take(good),

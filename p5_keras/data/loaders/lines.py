@@ -2,21 +2,33 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
+import keras
 import numpy as np
 
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders.table_csv import utf8
 from p5_keras.data.loaders.table_inputs import text
-from p5_keras.data.records import Problems, Records, split_examples
+from p5_keras.data.records import Problems, Records
 
 
-def load(path: str, problems: Problems, *, encoding: str = "utf-8") -> Records:
+def load(
+    path: str,
+    problems: Problems,
+    *,
+    encoding: str = "utf-8",
+    reading: Mapping[str, Any] | None = None,
+) -> Records:
     """Reads `lines:PATH`: every line of a text file that is not empty.
 
     Args:
         path: The file.
         problems: Takes what is wrong with the set.
         encoding: That of the file.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The texts, with no field; a twentieth each is for validation and test.
@@ -39,13 +51,19 @@ def load(path: str, problems: Problems, *, encoding: str = "utf-8") -> Records:
         )
     # The same text twice must not be in two splits.
     own, place = np.unique(texts, return_inverse=True)
-    splits = split_examples(own.tolist(), ratios=(0.9, 0.05, 0.05))[place]
+    splits, rule = cut(own.tolist(), None, None, (0.9, 0.05, 0.05), problems, reading)
+    splits = splits[place]
+    if known := (reading or {}).get("encoders", {}).get("text"):
+        encoder = keras.saving.deserialize_keras_object(known)
+    else:
+        encoder = text("text", texts[splits == "train"])
     return Records(
         file.stem,
         splits,
         {},
         {},
         inputs={"text": texts},
-        encoders={"text": text("text", texts[splits == "train"])},
+        encoders={"text": encoder},
+        reading={**(reading or {}), "splits": rule},
         problems=problems,
     )

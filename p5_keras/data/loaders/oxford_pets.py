@@ -1,15 +1,16 @@
 """The Oxford-IIIT Pets in their own layout: breed, species, heads and trimaps."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import annotated, listing, voc_lists
 from p5_keras.data.loaders.annotated import Example, Item
-from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records
 
 _SPLITS = {"trainval": "train", "test": "test"}
 _SPECIES = ("cat", "dog")
@@ -45,6 +46,7 @@ def load(
     problems: Problems,
     difficult: str,
     split: tuple[float, float, float],
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads the Oxford-IIIT Pets.
 
@@ -61,6 +63,7 @@ def load(
         problems: Takes what is wrong with the set.
         difficult: "keep" or "drop".
         split: Shares of training, validation and test pictures.
+        reading: How a model's training data were read; see `Records`.
 
     Returns:
         The pictures, with fields "breed" and "species" of kind "class", "head" of kind
@@ -78,13 +81,15 @@ def load(
     ids = {class_id: i for i, class_id in enumerate(sorted(breeds))}
     column = [ids[row.class_id] for row in rows]
     given = [row.split for row in rows]
-    splits = split_examples(
+    splits, rule = cut(
         [e.item.name for e in examples],
         given if any(given) else None,
-        column,
+        [row.breed for row in rows],
         split,
         problems,
+        reading,
     )
+    known = {**(reading or {}), "splits": rule}
     fields = {
         "breed": Field("class", tuple(breeds[i] for i in ids)),
         "species": Field("class", _SPECIES),
@@ -96,7 +101,7 @@ def load(
     for field in [f for f in fields if len(set(columns[f].tolist())) < 2]:
         problems.note(f"field {field!r} has one class, left out")
         del fields[field], columns[field]
-    _add_drawn(examples, difficult, fields, columns, problems)
+    _add_drawn(examples, difficult, fields, columns, known, problems)
     return Records(
         name=name,
         splits=splits,
@@ -104,6 +109,7 @@ def load(
         columns=columns,
         images=np.array([str(e.item.image) for e in examples]),
         sides=np.array([e.side for e in examples], "int64"),
+        reading=known,
         problems=problems,
     )
 
@@ -174,11 +180,13 @@ def _add_drawn(
     difficult: str,
     fields: dict[str, Field],
     columns: dict[str, Any],
+    reading: dict[str, Any],
     problems: Problems,
 ) -> None:
     """Adds boxes of heads and trimaps, where the set has them."""
     if any(e.item.xml for e in examples):
-        heads = annotated.box_column(examples, _SPECIES, difficult, problems)
+        first = annotated.first_pixel(examples, reading, problems)
+        heads = annotated.box_column(examples, _SPECIES, difficult, first, problems)
         fields["head"] = Field("boxes", _SPECIES)
         columns["head"] = heads
     if any(e.item.mask for e in examples):

@@ -1,7 +1,12 @@
 """All pictures of a folder, without any labels."""
 
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import listing
 from p5_keras.data.records import Problems, Records
 
@@ -11,13 +16,16 @@ def load(
     problems: Problems,
     *,
     split: tuple[float, float, float] = (0.9, 0.05, 0.05),
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads `pictures:PATH`: every picture in a folder, at any depth.
 
     Args:
         path: The folder.
         problems: Takes what is wrong with the set.
-        split: Shares of training, validation and test pictures, chosen at random.
+        split: Shares of training, validation and test pictures.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The pictures, with no field.
@@ -26,10 +34,6 @@ def load(
         ValueError: The path or a share is wrong, or there are fewer than three
             pictures.
     """
-    if len(split) != 3 or min(split) < 0 or abs(sum(split) - 1) > 1e-6:
-        raise ValueError(
-            f"`split` must be three shares that add up to 1. Received: split={split}"
-        )
     root, images = listing.folder(path), []
     for file in listing.tree(root):
         if file.suffix.lower() not in listing.SUFFIXES:
@@ -43,10 +47,27 @@ def load(
             "`path` must hold three pictures at least, one for each split. "
             f"Received: path={path!r} with {len(images)}"
         )
-    count = [max(round(share * len(images)), 1) for share in split[1:]]
-    splits = np.full(len(images), "train", object)
-    order = np.random.default_rng(0).permutation(len(images))
+    if (reading or {}).get("splits", {}).get("rule") == "rank":
+        splits, rule = _earlier(len(images), split), dict((reading or {})["splits"])
+    else:
+        within = [pathlib.Path(p).relative_to(root).as_posix() for p in images]
+        splits, rule = cut(within, None, None, split, problems, reading)
+    return Records(
+        root.name,
+        splits,
+        {},
+        {},
+        np.array(images),
+        reading={**(reading or {}), "splits": rule},
+        problems=problems,
+    )
+
+
+def _earlier(size: int, shares: tuple[float, float, float]) -> np.ndarray:
+    """Splits as the runs of earlier versions did, by the place in the list."""
+    count = [max(round(share * size), 1) for share in shares[1:]]
+    splits = np.full(size, "train", "U16")
+    order = np.random.default_rng(0).permutation(size)
     splits[order[: count[0]]] = "validation"
     splits[order[count[0] : sum(count)]] = "test"
-    splits, paths = splits.astype(str), np.array(images)
-    return Records(root.name, splits, {}, {}, paths, problems=problems)
+    return splits

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,6 +48,7 @@ def load(
     missing: tuple[str, ...] = table_file.MISSING,
     encoding: str = "utf-8",
     separator: str = "|",
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads a table, as CSV, ARFF or Parquet.
 
@@ -87,6 +90,8 @@ def load(
         missing: Cells that stand for a missing value.
         encoding: Of the text, such as cp1252 or latin-1.
         separator: What stands between several labels in one cell; "" for none.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The rows, with pictures or with inputs.
@@ -182,6 +187,7 @@ def load(
         names=paths.astype(str) if roles.file else None,
         aside=_aside(table, roles, {*fields, *raw}),
         groups=splitting.groups(table, roles.group),
+        reading=dict(reading or {}),
         problems=problems,
     )
     if not sounds:

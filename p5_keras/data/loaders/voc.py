@@ -1,13 +1,16 @@
 """Pascal VOC: pictures with boxes in XML files and masks, as users have them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from p5_keras.data.importers import box_forms, masks
+from p5_keras.data.importers import reading as readings
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import annotated, listing, oxford_pets, voc_files, voc_lists
 from p5_keras.data.loaders.annotated import Example
-from p5_keras.data.records import Field, Problems, Records, split_examples
+from p5_keras.data.records import Field, Problems, Records
 
 #: The classes of the VOC challenge; in masks, class i has the pixel value i + 1.
 CLASSES = [
@@ -44,6 +47,7 @@ def load(
     box_format: str = "",
     box_units: str = "",
     split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    reading: Mapping[str, Any] | None = None,
 ) -> Records:
     """Reads pictures with annotations in the XML of Pascal VOC.
 
@@ -80,6 +84,8 @@ def load(
         box_units: "pixels", "shares" or "percent".
         split: Shares of training, validation and test pictures, where the set does
             not say.
+        reading: How a model's training data were read, where these are others; see
+            `Records`.
 
     Returns:
         The pictures, with a field "objects" of kind "boxes", "mask" of kind "mask", or
@@ -104,7 +110,7 @@ def load(
                 "`classes` does not fit the Oxford-IIIT Pets, whose lists name them. "
                 f"Received: classes={classes}"
             )
-        return oxford_pets.load(pets, root.name, problems, difficult, split)
+        return oxford_pets.load(pets, root.name, problems, difficult, split, reading)
     top, items = voc_files.find(root, path, problems)
     classes = tuple(classes) or voc_lists.class_names(top)
     examples = annotated.read(items, problems, classes)
@@ -117,21 +123,25 @@ def load(
         )
 
     given = [e.item.split for e in examples]
-    splits = split_examples(
+    splits, rule = cut(
         [e.item.name for e in examples],
         given if any(given) else None,
-        ratios=split,
-        problems=problems,
+        None,
+        split,
+        problems,
+        reading,
     )
+    known = {**(reading or {}), "splits": rule}
     fields: dict[str, Field] = {}
     columns: dict[str, list[object]] = {}
     if names and any(e.annotation for e in examples):
-        column = annotated.box_column(examples, names, difficult, problems, form)
+        first = annotated.first_pixel(examples, known, problems, form)
+        column = annotated.box_column(examples, names, difficult, first, problems, form)
         fields["objects"] = Field("boxes", names)
         columns["objects"] = list(column)
     if any(e.item.mask for e in examples):
         own = (top / "ImageSets" / "Segmentation").is_dir()
-        fields["mask"] = _mask_field(
+        fields["mask"] = readings.field(reading, "mask") or _mask_field(
             examples, names, bool(classes), values, own, problems
         )
         columns["mask"] = [str(e.item.mask or "") for e in examples]
@@ -142,6 +152,7 @@ def load(
         columns=columns,
         images=np.array([str(e.item.image) for e in examples]),
         sides=np.array([e.side for e in examples], "int64"),
+        reading=known,
         problems=problems,
     )
 

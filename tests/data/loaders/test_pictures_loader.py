@@ -32,7 +32,7 @@ def test_all_pictures_at_any_depth(folder):
 
 
 def test_what_is_wrong(folder, tmp_path_factory):
-    with pytest.raises(ValueError, match="three shares that add up to 1"):
+    with pytest.raises(ValueError, match="three shares above 0 that add up to 1"):
         pictures.load(str(folder), p5.data.Problems(), split=(0.5, 0.1, 0.1))
     with pytest.raises(ValueError, match=r"three pictures at least.*with 0"):
         pictures.load(str(tmp_path_factory.mktemp("none")), p5.data.Problems())
