@@ -78,7 +78,7 @@ def use(plan) -> None:
         source = plan.recipe.data(plan.config, model.tasks, split)
         batches = p5.data.evaluation(source, model.tasks, size)
     if FLAGS.mode == "eval":
-        p5.plan.show_changes(plan, model.tasks, split, source)
+        p5.plan.show_changes(plan, model.tasks, source)
         p5.results.show(model, batches, p5.data.by_source(source, model.tasks, size))
     elif FLAGS.mode == "export":
         p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)

@@ -275,16 +275,15 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
             (plan.workdir / "dropped.txt").write_text(lines, encoding="utf-8")
 
 
-def show_changes(plan: Plan, tasks: Sequence[Task], split: str, source: Source) -> None:
+def show_changes(plan: Plan, tasks: Sequence[Task], source: Source) -> None:
     """Prints in what data are not those of training, and what was left out of them.
 
     Args:
         plan: The plan.
         tasks: The tasks of the model.
-        split: "train", "validation" or "test".
-        source: The examples of the split.
+        source: The examples to evaluate on.
     """
-    if found := data_identity.changed(plan.workdir, split, source):
+    if found := data_identity.changed(plan.workdir, source):
         print(f"Not the data of training: {'; '.join(found)}.")
     if hasattr(plan.recipe, "about"):
         for line in summary.left_out(plan.recipe.about(plan.config, tasks)):

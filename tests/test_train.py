@@ -68,6 +68,7 @@ def assert_complete(workdir):
         "config.json",
         "export",
         "logs",
+        "reading.json",
         "report.html",
         "results.json",
         "scores.npz",
@@ -379,7 +380,7 @@ def test_a_folder_is_trained_on_without_code(own_run, own):
     config = json.loads((own_run / "config.json").read_text())
     assert config["image_size"] == "(24, 32)"
     data = json.loads((own_run / "data.json").read_text())
-    assert data["examples"] == {"train": 24, "validation": 3, "test": 3}
+    assert data["examples"] == {"train": 25, "validation": 2, "test": 3}
     dropped = (own_run / "dropped.txt").read_text()
     assert dropped == f"{own / 'folder' / 'cat' / 'broken.png'}\tit is empty\n"
     assert "<h2>The data</h2>" in (own_run / "report.html").read_text()
@@ -407,7 +408,7 @@ def test_the_data_are_shown_before_training(own, capsys, monkeypatch):
     monkeypatch.chdir(own)
     assert command(*flags, "--dataset_options=label=pet", "--workdir=none") is None
     out = capsys.readouterr().out
-    assert "  pet   classification  24/24         3/3   3/3\n" in out
+    assert "  pet   classification  25/25         2/2   3/3\n" in out
     assert "Left out: 1 examples" in out and "1 x it is empty" in out
     assert "Total params" in out
     assert not (own / "none").exists()

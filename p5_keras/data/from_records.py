@@ -84,7 +84,7 @@ def from_records(
         augment=augment,
         groups=own.groups,
         reading=records.reading,
-        identity=digest.lazily(records, rows),
+        digests=digest.of_splits(records),
     )
     if records.images is None:
         columns["input"] = own.inputs

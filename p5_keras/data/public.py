@@ -197,5 +197,7 @@ def _source(
             example[name] = tf.gather(tf.constant(table), values)
         return example
 
-    made = Source(len(rows), read, augment=augment, reading=records.reading)
-    return dataclasses.replace(made, identity=digest.lazily(records, rows))
+    digests = digest.of_splits(records)
+    return Source(
+        len(rows), read, augment=augment, reading=records.reading, digests=digests
+    )

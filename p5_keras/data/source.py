@@ -50,7 +50,9 @@ class Source:
         groups: `(size,)`, the group of each example; folds keep groups whole.
         reading: How the data were read, as `Records` has it; the classes of its
             "fields" must be those of the tasks.
-        identity: Makes a digest of the examples; see `digest`.
+        digests: Returns what tells the data set from others, as JSON can hold it: for
+            each of its splits the number of "examples" and, where that is known, of
+            those of each class, and a digest of the "content".
         together: Whether the examples of a group come in a row in an epoch of training,
             so that they meet in a batch; not where the source is part of a mixture.
     """
@@ -66,7 +68,7 @@ class Source:
     groups: np.ndarray | None = None
     together: bool = False
     reading: Mapping[str, Any] = field(default_factory=dict)
-    identity: Callable[[], dict[str, Any]] | None = None
+    digests: Callable[[], dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         """Checks that there is an example.
@@ -76,14 +78,6 @@ class Source:
         """
         if self.size < 1:
             raise ValueError("A source must hold at least one example. Received: 0")
-
-    def digest(self) -> dict[str, Any]:
-        """Returns what tells the examples from others, as JSON can hold it.
-
-        "examples" is how many there are. "classes" and "content", where they are known,
-        differ where labels or files do.
-        """
-        return {"examples": self.size} if self.identity is None else self.identity()
 
     def first(self, size: int) -> "Source":
         """Returns a source of the first examples only."""
@@ -279,7 +273,34 @@ def from_tfds(
         del epochs
         return tf.nest.map_structure(lambda t: tf.gather(t, indices), batch)
 
-    return Source(count, read, **kwargs)
+    def digests() -> dict[str, Any]:
+        info = builder.info.splits[split]
+        shards = [int(n) for n in getattr(info, "shard_lengths", ())]
+        content = f"{builder.info.full_name} {shards} {builder.info.features}"
+        return {split: {"examples": count, "content": content}}
+
+    return Source(
+        count,
+        read,
+        reading={"fields": named_classes(builder)},
+        digests=digests,
+        **kwargs,
+    )
+
+
+def named_classes(builder: Any) -> dict[str, dict[str, Any]]:
+    """Returns the names of the classes of each field of a data set that has names."""
+    import tensorflow_datasets as tfds
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, feature in getattr(builder.info.features, "items", dict)():
+        if isinstance(feature, tfds.features.Sequence):
+            feature = feature.feature
+        if hasattr(feature, "items"):  # boxes with their classes
+            feature = dict(feature.items()).get("label")
+        if isinstance(feature, tfds.features.ClassLabel) and feature.num_classes:
+            found[name] = {"class_names": list(feature.names)}
+    return found
 
 
 def _is_array(spec: tf.TensorSpec) -> bool:

@@ -292,7 +292,8 @@ def left_out(found: Json) -> list[str]:
     Args:
         found: What `describe` returns.
     """
-    return _dropped(found["dropped"])[:-1] if found["dropped"] else []
+    head, *lines = _dropped(found["dropped"])
+    return [head.partition(",")[0], *lines[:-1]] if found["dropped"] else []
 
 
 def _worth_a_look(found: Json) -> list[str]:

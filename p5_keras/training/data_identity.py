@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from p5_keras.data import SPLITS, Source
+from p5_keras.data import Source
 from p5_keras.data.importers.reading import FILE
 from p5_keras.data.mixture import Mixture
 from p5_keras.workdir import Workdir
@@ -39,20 +39,17 @@ def keep(workdir: Workdir, sources: Sequence[Source]) -> None:
         )
 
 
-def changed(workdir: Workdir, split: str, source: Source) -> list[str]:
-    """Returns in what the data of a split differ from those that a run began with.
+def changed(workdir: Workdir, source: Source) -> list[str]:
+    """Returns in what data differ from those that a run began with.
 
     Args:
         workdir: The folder of the run.
-        split: "train", "validation" or "test".
-        source: The examples of the split as they are now.
+        source: Examples of one of the splits, as they are now.
     """
-    before = workdir.read(FILE)
+    before, now = workdir.read(FILE), _digest(source)
     if before is None:
         return []
-    known = before["digests"]
-    own = {split: known[split]} if split in known else {}
-    return changes(own, _digest(split, source))
+    return changes({k: v for k, v in before["digests"].items() if k in now}, now)
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -101,12 +98,17 @@ def _more(what: str, count: int, where: str) -> str:
 
 def _digests(sources: Sequence[Source]) -> Json:
     found: Json = {}
-    for split, source in zip(SPLITS, sources, strict=True):
-        found |= _digest(split, source)
+    for source in sources:
+        found |= _digest(source)
     return found
 
 
-def _digest(split: str, source: Source) -> Json:
-    if not isinstance(source, Mixture):
-        return {split: source.digest()}
-    return {f"{name}, {split}": p.digest() for name, p in source.parts.items()}
+def _digest(source: Source) -> Json:
+    """Returns digests by split; none where nothing is known."""
+    if isinstance(source, Mixture):
+        return {
+            f"{own} of {name}": digest
+            for name, part in source.parts.items()
+            for own, digest in _digest(part).items()
+        }
+    return source.digests() if source.digests else {}

@@ -70,9 +70,14 @@ def row_digests(records: Records) -> np.ndarray:
     return total
 
 
-def lazily(records: Records, rows: np.ndarray) -> Callable[[], dict[str, Any]]:
-    """Returns a function that makes the digest when it is wanted."""
-    return functools.cache(lambda: digest(records, rows))
+def of_splits(records: Records) -> Callable[[], dict[str, Any]]:
+    """Returns a function that makes a digest of each split when these are wanted."""
+    splits = sorted(set(records.splits.tolist()))
+    return functools.cache(
+        lambda: {
+            s: digest(records, np.flatnonzero(records.splits == s)) for s in splits
+        }
+    )
 
 
 def numbered(values: list[str]) -> list[str]:

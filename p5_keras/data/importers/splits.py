@@ -90,11 +90,11 @@ def _bounds(
 ) -> dict[str, list[float]]:
     """Returns the bounds of each class that cut it in the wanted shares."""
     counts: dict[str, list[int]] = {}
-    for name, own in places.items():
-        # Classes too small for an example of each split take turns.
-        turn = place(name) if name else 0.5
-        wanted = [len(own) * share for share in np.cumsum(shares)]
-        upto = [math.floor(n + (0.5 if n >= 1 else turn) + 1e-9) for n in wanted]
+    for i, (name, own) in enumerate(places.items()):
+        # Multiples of the golden ratio fall evenly into 0..1: what is no whole number
+        # is rounded up for some classes and down for others.
+        turn = (0.5 + i * (5**0.5 - 1) / 2) % 1.0
+        upto = [math.floor(len(own) * s + turn + 1e-9) for s in np.cumsum(shares)]
         upto[0] = upto[0] if shares[0] else 0
         counts[name] = [max(0, min(n, len(own) - 1)) for n in upto]
     if counts:  # each wanted split has an example, if there are enough
