@@ -68,6 +68,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         if not tasks and (origin := made_by[0]) is not None:  # see `_run_through_graph`
             own = _arguments(origin._own_config())
             tasks, encoders = own["tasks"], own["encoders"]
+            reading = own["reading"]
             trunk_l2, head_l2 = own["trunk_l2"], own["head_l2"]
         if min(trunk_l2, head_l2) < 0:
             raise ValueError(

@@ -431,8 +431,9 @@ def test_the_data_are_shown_before_training(own, capsys, monkeypatch):
         (
             ["--dataset=folder:folder", "--dataset_options=spilt=0.5"],
             "error: Unknown option of this data set. Did you mean 'split'? "
-            "Received: 'spilt'; ['split', 'label', 'rate', 'seconds', 'encoding', "
-            "'ignore', 'kind.FIELD']",
+            "Received: 'spilt'; ['split', 'label', 'classes', 'rate', 'seconds', "
+            "'max_sound_bytes', 'encoding', 'ignore', 'kind.FIELD', 'image_range', "
+            "'image_background', 'max_pixels']",
         ),
         (
             ["--dataset=folder:folder", "--dataset_options=split=0.5"],
