@@ -142,8 +142,8 @@ def test_one_answer_for_every_example():
 
 
 @pytest.mark.parametrize("foreground", [0.1, 0.5])
-def test_an_empty_mask_and_an_empty_detector_do_not_beat_the_trivial_one(foreground):
-    """Through the scores that `assess` compares, on masks and boxes of any place."""
+def test_an_empty_mask_does_not_beat_the_trivial_one(foreground):
+    """Through the scores that `assess` compares, on masks of any place."""
     rng = np.random.default_rng(0)
     task = Segmentation("a", num_classes=2)
     truth = (rng.random((40, 8, 8)) < foreground).astype("int32")
@@ -158,6 +158,23 @@ def test_an_empty_mask_and_an_empty_detector_do_not_beat_the_trivial_one(foregro
     score["same_answer"] = same(task, (np.eye(2)[empty] * 9.0, [True] * 20))
     assert score["same_answer"]
     assert verdict.beats_trivial({"score": score}) != "yes"
+
+
+def test_a_detector_that_finds_nothing_does_not_beat_the_trivial_one():
+    """Images without objects count for it, and its answers do not vary."""
+    nothing = {"boxes": np.zeros((6, 5, 4)), "scores": np.zeros((6, 5))}
+    nothing |= {"classes": np.full((6, 5), -1), "count": np.zeros(6, int)}
+    label = np.full((6, 2, 5), -1.0)
+    label[:2, 0] = [0, 0, 8, 8, 1]
+    ours = Detection("a", num_classes=2).example_scores(label, nothing)
+    assert ours.tolist() == [0, 0, 1, 1, 1, 1]
+    seen = evaluation._SameAnswer()
+    seen.see(nothing, np.ones(6, bool))
+    low, high = evaluation.paired_interval(ours - 0.2)
+    score = {"difference": float(np.mean(ours) - 0.2), "interval": [low, high]}
+    assert low > 0 and seen.same
+    task = entry(0.0, 0.0, same_answer=seen.same)
+    assert verdict.beats_trivial({**task, "score": {**task["score"], **score}}) == "no"
 
 
 def test_a_model_that_knows_is_still_said_to():

@@ -155,3 +155,24 @@ def test_pictures_move_only_where_labels_may_follow(fields, channels, reason):
     )
     found = UserData(records, "", "folder:p", lambda *_: None).why_unmoved()
     assert (reason in found) if reason else found == ""
+
+
+def test_what_is_worth_a_look_is_found_when_data_are_read(tmp_path):
+    """Each check sees the records of a loader, with the names of the file."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{x:.5f},{'ab'[i % 2]},{7 * x:.5f},p{i % 80},{i % 2}"
+        for i, x in enumerate(np.tile(rng.normal(size=100), 2))
+    ]
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(["x,kind,more,patient ID,y y", *rows]))
+    data = user_data(f"table:{table}", ["targets=kind,more,y y"])
+    found = [(severity, what) for severity, what, _ in data.records.problems.findings()]
+    for severity, start in (
+        ("high", "15 of 20 rows of test stand in train too (x="),
+        ("high", "input 'x' says the target 'more' in other words"),
+        ("medium", "column 'patient ID' has the name of a group, and "),
+    ):
+        assert any(s == severity and w.startswith(start) for s, w in found), found
+    (splits,) = [what for what in data.records.problems.guesses if "splits" in what]
+    assert splits.endswith("10 % validation and 10 % test")
