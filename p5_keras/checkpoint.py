@@ -1,6 +1,5 @@
 """Everything a killed run needs to go on as if nothing had happened."""
 
-import csv
 import math
 import pathlib
 import signal
@@ -20,9 +19,8 @@ from p5_keras.replicas import restore_sums
 from p5_keras.state_files import Progress, StateFiles, writing
 from p5_keras.strategy import is_chief, others, shard, total
 from p5_keras.training import best_model, shutdown
+from p5_keras.training.logs import Logs
 from p5_keras.workdir import Workdir
-
-Logs = dict[str, float]
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -41,8 +39,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         workdir: Folder of the run: `checkpoints/` gets the last two states and
-            `best.keras`, `logs/history.csv` a line an epoch, `not_finite/` each batch
-            whose step was not finite.
+            `best.keras`, `logs/` what each epoch gave, as a table and for TensorBoard,
+            `not_finite/` each batch whose step was not finite.
         score: Gives the number that chooses the best epoch, from the epoch's
             validation metrics, without their prefix "val_"; higher is better.
         patience: Epochs without a better score before training stops, or `None`.
@@ -57,7 +55,7 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(
         self,
         workdir: Workdir,
-        score: Callable[[Logs], float],
+        score: Callable[[dict[str, float]], float],
         patience: int | None = None,
         save_seconds: float = 60.0,
         on_nan: str = "stop",
@@ -68,7 +66,7 @@ class Checkpoints(keras.callbacks.Callback):
                 f"`on_nan` must be 'stop' or 'skip'. Received: on_nan={on_nan!r}"
             )
         self.workdir, self.folder = workdir, workdir / "checkpoints"
-        self.history = workdir / "logs" / "history.csv"
+        self._logs = Logs(workdir / "logs")
         self.bad_batches = workdir / "not_finite"
         self.score, self.patience, self.save_seconds = score, patience, save_seconds
         self.on_nan = on_nan
@@ -120,6 +118,8 @@ class Checkpoints(keras.callbacks.Callback):
         if not self._restore(model):
             self._save(model)
         self._remake_best(model)
+        if self._writes:
+            self._write_logs()
         pause = min(1.0, self.save_seconds)
         self._meeting = Meeting(model.distribute_strategy, pause)
         if progress.metrics:
@@ -149,8 +149,9 @@ class Checkpoints(keras.callbacks.Callback):
                     # `fit` ends by putting the moving averages in the weights' place.
                     self._restore(model)
             farewell(self._strategy)
+        self._logs.close()
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Takes up the metrics of an epoch that was interrupted."""
         self._started = self._saved = time.monotonic()
         self._spent = 0.0
@@ -160,7 +161,9 @@ class Checkpoints(keras.callbacks.Callback):
             restore_sums(self.model, zip(self._metric_variables(), values, strict=True))
             self.progress.metrics = []
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         """Saves when it is time, but for the last step: the epoch's end saves that."""
         self.progress.step = step = self._first + batch + 1
         not_finite.check((logs or {}).get("loss", 0.0), step - 1)
@@ -185,15 +188,15 @@ class Checkpoints(keras.callbacks.Callback):
         if ends:
             self._end()
 
-    def on_test_begin(self, logs: Logs | None = None) -> None:
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Looks at the clock."""
         self._validation = time.monotonic()
 
-    def on_test_end(self, logs: Logs | None = None) -> None:
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Measures how long validation took."""
         self._validation = time.monotonic() - self._validation
 
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Scores the epoch, keeps the best model, decides, logs and saves."""
         logs = {} if logs is None else logs
         progress = self.progress
@@ -215,8 +218,7 @@ class Checkpoints(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, **times, **logs}
         progress.history.append({k: float(v) for k, v in row.items()})
         if self._writes:
-            with writing(self.history):
-                self._write_history()
+            self._write_logs()
         self._save(self.model)
         (ends,) = self._meeting.agree(progress.step, bool(self._signals))
         if ends:
@@ -325,6 +327,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._restore(model)
         self.progress.skipped = skipped
         if self._writes:
+            self._write_logs()
             for k in set(before) - set(skipped):  # suspected, and found sound
                 (self.bad_batches / f"step_{k:010d}.npz").unlink(missing_ok=True)
             print(f"Not finite after {where}; skipped so far: {skipped}", flush=True)
@@ -332,16 +335,10 @@ class Checkpoints(keras.callbacks.Callback):
     def _metric_variables(self) -> list[Any]:
         return [v for metric in self.model.metrics for v in metric.variables]
 
-    def _write_history(self) -> None:
-        self.history.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.history.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            # What no step of the first epoch could measure comes later.
-            names = dict.fromkeys(k for row in self.progress.history for k in row)
-            writer = csv.DictWriter(file, list(names))
-            writer.writeheader()
-            writer.writerows(self.progress.history)
-        partial.replace(self.history)
+    def _write_logs(self) -> None:
+        self.workdir.still_there()
+        with writing(self._logs.folder):
+            self._logs.follow(self.progress.history)
 
 
 def _build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from p5_keras import catalog, transfer
 from p5_keras import recipe as recipes
 from p5_keras.affinity import Affinity, Batches
@@ -123,8 +121,7 @@ class Plan:
         found = list(own(config, tasks)) if own else []
         found += [Affinity(config.affinity_batches, batches), checkpoints]
         if workdir.writes:
-            board = keras.callbacks.TensorBoard(workdir / "logs", write_graph=False)
-            found += [EpochTable(tasks, config.epochs), board]
+            found.append(EpochTable(tasks, config.epochs))
         if config.unfreeze_every is not None:
             found.append(transfer.Unfreeze(config.unfreeze_every))
         return [*found, TaskStopping(config.task_patience, 0.0, checkpoints)]
