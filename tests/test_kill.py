@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import p5_keras as p5
 
@@ -58,6 +59,17 @@ def history(workdir):
         return []
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def points(workdir):
+    """All points for TensorBoard, as (part, tag, step), sorted."""
+    found = []
+    for path in (workdir / "logs").rglob("events.out.tfevents.*"):
+        for raw in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(raw.numpy())
+            tags = [value.tag for value in event.summary.value]
+            found += [(path.parent.name, tag, event.step) for tag in tags]
+    return sorted(found)
 
 
 def saves(workdir):
@@ -118,3 +130,57 @@ def test_a_killed_run_ends_as_an_unbroken_one(flags, tmp_path):
     for name in ("report.html", "export/saved_model.pb"):
         assert (broken / name).exists()
     assert not list(broken.rglob("partial*"))
+    assert points(broken) == points(whole)
+    assert len(points(whole)) == len(set(points(whole)))
+
+
+# `python train.py`, told to end shortly after something has begun.
+TOLD = """
+import os, runpy, signal, sys, threading
+import p5_keras as p5
+
+where, name = sys.argv.pop(1).split(":")
+owner = {"model": p5.plan.Plan, "write": p5.export, "finish": p5.results}.get(where)
+if owner:
+    made = getattr(owner, where)
+
+    def then(*args, **kwargs):
+        tell = lambda: os.kill(os.getpid(), getattr(signal, name))
+        threading.Timer(0.05, tell).start()
+        return made(*args, **kwargs)
+
+    setattr(owner, where, then)
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_outside_of_training_loses_nothing(tmp_path):
+    def run(where, name):
+        flags = [f"--recipe={ROOT / 'tests' / 'tiny_recipe.py'}", "--epochs=2"]
+        return subprocess.run(
+            [sys.executable, "-c", TOLD, f"{where}:{name}", *flags, f"--workdir={w}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    w = tmp_path / "run"
+    for where, name, code in (
+        ("model", "SIGHUP", 129),  # while the model is built
+        ("write", "SIGTERM", 75),  # while it is exported
+        ("finish", "SIGINT", 130),  # while it is measured, and the report made
+    ):
+        done = run(where, name)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (w / "results.json").exists()
+    before = saves(w)
+    done = run("", "")
+    assert done.returncode == 0, done.stderr
+    assert saves(w) == before  # nothing was trained again
+    assert json.loads((w / "results.json").read_text())["train"]["steps"] == 2 * STEPS
+    assert not list(w.rglob("partial*"))
