@@ -94,6 +94,60 @@ def test_other_names_are_refused(tmp_path, tensors, module, name):
         torch_file.read(write(tmp_path / "w.pth", tensors, extra=extra))
 
 
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        (b"b", "it is not whole"),
+        (b"0)\x81", "it has the operation NEWOBJ"),
+        (b"0(os\nmkdir\n", "it has the operation"),
+        (b"0\x8c\x02os\x8c\x05mkdir\x93", "it has the operation STACK_GLOBAL"),
+        (b"0\x82\x01", "it has the operation EXT1"),
+        (b"r\xff\xff\xff\x7f", "it numbers objects that it does not have"),
+        (b"0X\xff\xff\xff\x7fa", "it is not whole"),
+    ],
+)
+def test_other_operations_are_refused(tmp_path, tensors, extra, reason):
+    with pytest.raises(ValueError, match=reason):
+        torch_file.read(write(tmp_path / "w.pth", tensors, extra=[extra]))
+
+
+def test_no_array_is_larger_than_the_file(tmp_path):
+    one = np.zeros(1, "float32")
+    huge = np.lib.stride_tricks.as_strided(one, (10**9,), (0,))
+    storage = np.lib.stride_tricks.as_strided(one, (1000, 1000), (0, 4))
+    for array in (huge, storage):
+        path = write(tmp_path / "w.pth", {"a": _Sized(array)})
+        with pytest.raises(ValueError, match="reaches beyond its numbers"):
+            torch_file.read(path)
+
+
+class _Sized:
+    """An array whose storage has 1000 numbers, whatever its shape says."""
+
+    size, itemsize = 1000, 4
+
+    def __init__(self, array):
+        self.shape, self.strides = array.shape, array.strides
+
+    def tobytes(self):
+        return bytes(4 * self.size)
+
+
+def test_a_tensor_that_was_changed_after_it_was_made_is_checked_again():
+    # As the operation BUILD would have it, which state dicts have for their own dict.
+    state = {"offset": 10**6}
+    assert not vars(pickle.loads(pickle.dumps(torch_file._Dict(a=1))))
+    storage = torch_file._Storage("<f4", 4)
+    storage.values = np.zeros(4, "float32")
+    tensor = torch_file._Tensor(storage, 0, (4,), (1,))
+    for one in (storage, tensor):
+        with pytest.raises(torch_file._Refused, match="changes a tensor"):
+            one.__setstate__(state)
+    vars(tensor).update(state)
+    with pytest.raises(torch_file._Refused, match="beyond its numbers"):
+        tensor.array()
+
+
 @pytest.mark.parametrize("cut", [1, 9, 40, 200])
 def test_a_file_that_was_cut_off_is_refused(tmp_path, tensors, cut):
     with pytest.raises(ValueError, match="it is not whole"):
@@ -120,7 +174,7 @@ def test_other_objects_are_refused(tmp_path):
     path = tmp_path / "w.pth"
     pickle_only = pickle.dumps(collections.OrderedDict(a=1))
     path.write_bytes(pickle_only)
-    with pytest.raises(ValueError, match=r"it is not whole|another format"):
+    with pytest.raises(ValueError, match=r"it is not whole|it has the operation"):
         torch_file.read(path)
     path.write_bytes(b"PK\x03\x04 a newer file")
     with pytest.raises(ValueError, match=r"before 1\.6"):

@@ -9,7 +9,7 @@ import keras
 
 from p5_keras import atomic
 from p5_keras.model import MultiTaskModel
-from p5_keras.training import zip_file
+from p5_keras.training import keras_file, zip_file
 
 #: The part of the file that holds the number of its run.
 _RUN = "run.json"
@@ -57,7 +57,8 @@ def load(path: str | os.PathLike[str]) -> MultiTaskModel:
         ValueError: Keras cannot load it; in one line.
     """
     try:
-        return keras.saving.load_model(path)
+        found: MultiTaskModel = keras_file.load(path)
+        return found
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         why = lines[0] if lines else type(error).__name__

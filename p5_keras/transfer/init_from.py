@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from p5_keras.inputs import Text
+from p5_keras.training import keras_file
 from p5_keras.transfer.freezing import is_stage, stage_names
 from p5_keras.workdir import Workdir
 
@@ -48,7 +49,14 @@ def init_from(model: Any, source: str) -> list[str]:
         _load_h5(model, source)
         return [layer.name for layer in body]
     elif pathlib.Path(source).suffix == ".keras":
-        other = keras.saving.load_model(source, compile=False)
+        try:
+            other = keras_file.load(source, compile=False)
+        except ValueError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                "`init_from` must be a model of Keras, or of classes that are "
+                f"registered. Received: init_from={source!r} ({reason[:300]})"
+            ) from error
     else:
         raise ValueError(
             "`init_from` must end in .keras or .weights.h5, or be run:PATH. "
