@@ -98,7 +98,7 @@ class ImageFile:
 
         Returns:
             Pixels `(height, width, 1 or 3)` of uint8, uint16, int32 or float32, and
-            their opacity `(height, width)` from 0 to 1 or `None`; `None` for an
+            their alpha `(height, width)` in the same type or `None`; `None` for an
             image of opaque bytes.
         """
         mode, pixels = self.image.mode, None
@@ -118,10 +118,11 @@ class ImageFile:
             return None
         if pixels.shape[-1] in (1, 3):
             return pixels, None
-        full = np.iinfo(pixels.dtype).max
-        alpha = pixels[..., -1].astype("float32") / full
+        alpha = pixels[..., -1]
         # Where all is transparent the channel says nothing.
-        opaque = bool((pixels[..., -1] == full).all()) or not alpha.any()
+        opaque = bool((alpha == alpha.flat[0]).all()) and (
+            alpha.flat[0] in (0, np.iinfo(pixels.dtype).max)
+        )
         if opaque and pixels.dtype == np.uint8:
             return None
         return pixels[..., :-1], None if opaque else alpha

@@ -31,6 +31,8 @@ FLAT = 2
 # Share of an image's pixels that may be hot or dead, and of images that may be odd,
 # which are as many times as bright as the median image.
 _HOT, _ODD, _FAR = 0.001, 0.1, 8
+# Pixels of an image that are measured, and that are converted at once.
+_LOOKED_AT = 1_000_000
 # Ranges of the values between them and one that stands for no measurement.
 _FILL = 4
 
@@ -110,13 +112,18 @@ def measure(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Values:
 
     Args:
         pixels: `(height, width, channels)` of one of `WIDE`, or uint8.
-        alpha: `(height, width)` from 0 to 1, or `None` if nothing is transparent.
+        alpha: `(height, width)` whole numbers, the largest of their type where it is
+            opaque, or `None` if nothing is transparent. Of a large image some pixels
+            are looked at.
 
     Raises:
         ValueError: It holds no finite number.
     """
     kind, contrasts = str(pixels.dtype), tuple[float, ...]()
-    if alpha is not None and (alpha < 1).any():
+    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _LOOKED_AT))
+    pixels = pixels[::step, ::step]
+    if alpha is not None:
+        alpha = _opacity(alpha[::step, ::step])
         # In the image's own range: the set's is not known yet.
         lowest, highest = float(np.nanmin(pixels)), float(np.nanmax(pixels))
         scaled = pixels.astype("float32").mean(axis=-1)
@@ -136,6 +143,11 @@ def measure(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Values:
     low, high = (float(v) for v in np.quantile(finite, [_HOT, 1 - _HOT]))
     top = float(finite.max())
     return Values(kind, low, high if high > low else top, top, contrasts)
+
+
+def _opacity(alpha: np.ndarray) -> np.ndarray:
+    """Returns whole numbers as shares of the largest of their type."""
+    return alpha.astype("float32") / np.iinfo(alpha.dtype).max
 
 
 def _without_fill(values: np.ndarray, end: int) -> np.ndarray:
@@ -216,7 +228,8 @@ def apply(pixels: np.ndarray, alpha: np.ndarray | None, rule: Rule) -> np.ndarra
         rule: What `decide` returned.
 
     Returns:
-        `(height, width, channels)` uint8.
+        `(height, width, channels)` uint8, brought there some rows at a time: floats of
+        a large image take more memory than there may be.
 
     Raises:
         ValueError: The rule does not say what black and white are in such an image.
@@ -230,15 +243,21 @@ def apply(pixels: np.ndarray, alpha: np.ndarray | None, rule: Rule) -> np.ndarra
             f"it holds {WIDE[kind]} numbers, as no image of the training did, so what "
             "is black and white in it is not known; save it with 8 bits"
         )
-    values = pixels.astype("float32")
-    if ends is not None:
-        low, high = ends
-        values = (values - low) * (255 / (high - low))
-        values = np.nan_to_num(np.clip(values, 0, 255), nan=0.0)
-    if alpha is not None:
-        ground = rule.get("background", BACKGROUNDS["white"])
-        values = values * alpha[..., None] + ground * (1 - alpha[..., None])
-    return np.rint(values).astype("uint8")
+    out = np.empty(pixels.shape, "uint8")
+    rows = max(1, _LOOKED_AT // pixels.shape[1])
+    for start in range(0, len(pixels), rows):
+        part = slice(start, start + rows)
+        values = pixels[part].astype("float32")
+        if ends is not None:
+            low, high = ends
+            values = (values - low) * (255 / (high - low))
+            values = np.nan_to_num(np.clip(values, 0, 255), nan=0.0)
+        if alpha is not None:
+            ground = rule.get("background", BACKGROUNDS["white"])
+            opacity = _opacity(alpha[part])[..., None]
+            values = values * opacity + ground * (1 - opacity)
+        out[part] = np.rint(values)
+    return out
 
 
 def note(shown: Sequence[Values], problems: Problems, rule: Rule) -> None:

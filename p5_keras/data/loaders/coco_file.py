@@ -124,6 +124,11 @@ def _document(file: pathlib.Path) -> Document | None:
         raise ValueError(
             f"A COCO file must be UTF-8 (byte {error.start} is not). Received: {where}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits
+        reason = str(error).split(";")[0]
+        raise ValueError(
+            f"A COCO file must be JSON ({reason}). Received: {where}"
+        ) from error
     if not isinstance(found, dict) or not {"images", "annotations"} <= set(found):
         return None
     lists = [found.get(key, []) for key in ("images", "annotations", "categories")]
