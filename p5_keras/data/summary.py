@@ -17,6 +17,9 @@ Json = dict[str, Any]
 
 SPLITS = ("train", "validation", "test")
 
+#: The guess of the tasks' kinds, which has its own place.
+KINDS = "kinds of the tasks"
+
 #: Width of the text in characters.
 WIDTH = 88
 
@@ -205,8 +208,10 @@ def text(found: Json) -> str:
         lines += ["", *_wrapped(f"Augmentation: {on or 'none'}", 0)]
         if "unmoved" in found:
             lines += _wrapped(f"no flip and no zoom, since {found['unmoved']}", 2)
-    lines += ["", *_worth_a_look(found), *_guesses(found), *_dropped(found["dropped"])]
+    lines += ["", *_dropped(found["dropped"]), *_worth_a_look(found), *_guesses(found)]
     lines += _notes(other_notes(found))
+    if KINDS in found.get("guesses", {}):
+        lines += _wrapped(f"For another kind give {found['guesses'][KINDS]}.", 0)
     return "\n".join(lines).rstrip("\n")
 
 
@@ -243,6 +248,7 @@ def guesses(found: Json) -> list[str]:
     return [
         f"{what}; decided by {option}" if option else what
         for what, option in found.get("guesses", {}).items()
+        if what != KINDS  # which are in the table of tasks
     ]
 
 

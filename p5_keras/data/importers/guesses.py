@@ -3,12 +3,12 @@
 from collections.abc import Collection
 
 from p5_keras.data.records import Records
+from p5_keras.data.summary import KINDS
 from p5_keras.inputs import Text, Waveform
 
-#: What decides the kinds of tasks.
-KINDS = (
+_DECIDES_KINDS = (
     "--dataset_options=kind.TASK=KIND, with classification, multi_label, regression, "
-    "detection or segmentation; --dataset_options=ignore=TASK leaves one out"
+    "detection or segmentation; to leave a task out give --dataset_options=ignore=TASK"
 )
 
 
@@ -22,7 +22,7 @@ def of_records(records: Records, given: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     free = [name for name in records.fields if f"kind.{name}" not in given]
     if free:
-        found["kinds of the tasks, as in the table above"] = KINDS
+        found[KINDS] = _DECIDES_KINDS
     for name, encoder in records.encoders.items():
         if isinstance(encoder, Waveform):
             sizes = {"rate": f"{encoder.rate} samples a second"}

@@ -1,6 +1,7 @@
 import numpy as np
 
 import p5_keras as p5
+from p5_keras.data import summary
 from p5_keras.data.importers.guesses import of_records
 from p5_keras.data.records import Field, Records
 
@@ -18,7 +19,7 @@ def test_what_was_chosen_and_what_decides_it():
     )
     found = of_records(records, [])
     assert list(found) == [
-        "kinds of the tasks, as in the table above",
+        "kinds of the tasks",
         "sound: 8000 samples a second, by the training sounds",
         "sound: 1.5 s long, by the training sounds",
         "text: the first 24 words of 'review'",
@@ -27,6 +28,9 @@ def test_what_was_chosen_and_what_decides_it():
         "--dataset_options=rate=NUMBER",
         "--dataset_options=seconds=NUMBER",
     ]
+    shown = summary.guesses({"guesses": found})
+    assert len(shown) == 3  # the table of tasks shows their kinds
+    assert shown[-1].endswith("; decided by p5.inputs.Text in a recipe")
     # What was given is no guess.
     left = of_records(records, ["kind.y", "rate", "seconds"])
     assert list(left) == ["text: the first 24 words of 'review'"]
