@@ -65,8 +65,10 @@ def _png(file: Tensor, deep: Tensor, rule: Mapping[str, Any]) -> Tensor:
         with tf.control_dependencies([tf.debugging.Assert(known, ["16 bits"])]):
             full = _stretched(values, (0, 65535))
     values = tf.where(deep, full, shallow)
-    alpha = tf.where(tf.reduce_any(alpha > 0), alpha, 1.0)
-    values = values * alpha + rule.get("background", 255) * (1 - alpha)
+    ground = rule.get("background", 255)
+    if ground is not None:
+        alpha = tf.where(tf.reduce_any(alpha > 0), alpha, 1.0)
+        values = values * alpha + ground * (1 - alpha)
     return _rounded(values)
 
 

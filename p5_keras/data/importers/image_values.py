@@ -22,6 +22,12 @@ Rule = Mapping[str, Any]
 #: Kinds of numbers that are no bytes, and how people call them.
 WIDE = {"uint16": "16-bit", "int32": "32-bit whole", "float32": "float"}
 
+#: How images were read before there was a rule: alpha was dropped.
+EARLIER: Rule = {
+    "ranges": {"uint16": [0, 65535], "int32": [0, 65535], "float32": [0, 255]},
+    "background": None,
+}
+
 #: Grey levels that transparency can be laid on, the likeliest first.
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 
@@ -252,8 +258,8 @@ def apply(pixels: np.ndarray, alpha: np.ndarray | None, rule: Rule) -> np.ndarra
             low, high = ends
             values = (values - low) * (255 / (high - low))
             values = np.nan_to_num(np.clip(values, 0, 255), nan=0.0)
-        if alpha is not None:
-            ground = rule.get("background", BACKGROUNDS["white"])
+        ground = rule.get("background", BACKGROUNDS["white"])
+        if alpha is not None and ground is not None:
             opacity = _opacity(alpha[part])[..., None]
             values = values * opacity + ground * (1 - opacity)
         out[part] = np.rint(values)

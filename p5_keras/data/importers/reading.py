@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from p5_keras.data import infer
+from p5_keras.data.importers import image_values, sound_values
 from p5_keras.data.records import Field, Records
 
 Reading = Mapping[str, Any]
@@ -18,7 +19,11 @@ Reading = Mapping[str, Any]
 #: The file of a run's folder with the readings of its data, and what these held.
 FILE = "reading.json"
 #: What a run of an earlier version had decided, which did not write it down.
-EARLIER: Reading = {"splits": {"rule": "rank"}}
+EARLIER: Reading = {
+    "splits": {"rule": "rank"},
+    "images": image_values.EARLIER,
+    "sounds": sound_values.EARLIER,
+}
 
 
 def load(reading: str | os.PathLike[str] | Reading, dataset: str = "") -> Reading:

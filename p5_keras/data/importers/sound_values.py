@@ -18,6 +18,9 @@ from p5_keras.data.records import Problems
 
 Rule = Mapping[str, Any]
 
+#: How sounds were read before there was a rule: what is beyond full scale is cut off.
+EARLIER: Rule = {"gains": {"float": 1.0}}
+
 # Peaks, as shares of full scale, between which floats and 32 bits are as they should
 # be; from which a sample is at full scale; and below which there is nearly nothing.
 _LOW, _HIGH, _FULL, _QUIET = 1 / 64, 1.5, 0.999, 1e-3

@@ -89,7 +89,9 @@ def load(
         _note_others(files, problems, suffixes, what, beside=True)
         found += [_ClassFolder(part, f, *_pictures(f, suffixes)) for f in folders]
     images, names, labels, given = [], [], [], []
-    for part, class_folder, pictures, others in _chosen(found, classes, path, problems):
+    if classes or "fields" not in known:  # else they are matched by name
+        found = _chosen(found, classes, path, problems)
+    for part, class_folder, pictures, others in found:
         _note_others(others, problems, suffixes, what)
         where = class_folder.relative_to(top).as_posix()
         if not pictures:

@@ -141,7 +141,9 @@ def load(
         columns["objects"] = list(column)
     if any(e.item.mask for e in examples):
         own = (top / "ImageSets" / "Segmentation").is_dir()
-        fields["mask"] = readings.field(reading, "mask") or _mask_field(
+        if stored := readings.field(reading, "mask"):
+            masks.check([e.mask for e in examples if e.mask], stored, problems)
+        fields["mask"] = stored or _mask_field(
             examples, names, bool(classes), values, own, problems
         )
         columns["mask"] = [str(e.item.mask or "") for e in examples]

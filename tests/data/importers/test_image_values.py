@@ -200,6 +200,39 @@ def test_the_rule_is_that_of_the_training_pictures(tmp_path, monkeypatch):
     assert abs(int(top) - 0.9 * 255 * 1000 / 4095) <= 2
 
 
+def test_predicted_images_are_read_by_the_rule(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = written(tmp_path / "set", FORMS["12 of 16 bits"][0])
+    data = p5.data.user_data(path)
+    model = p5.build_model(
+        p5.trunks.Conv(width=4, levels=2), data.tasks((32, 32), 2), (32, 32, 1)
+    )
+    model.reading = data.source("train", (32, 32)).reading
+    taken = []
+
+    def predicted(images):
+        taken.extend(np.array(batch[0]) for batch in images)
+        return predictions(tf.data.Dataset.from_tensors((taken[-1], {})))
+
+    predictions = model.predictions
+    monkeypatch.setattr(model, "predictions", predicted)
+    p5.predict_folder(model, tmp_path / "set" / "a", tmp_path / "out", 8)
+    want = seen(data)
+    for i in range(6):
+        np.testing.assert_array_equal(taken[0][i], want[i])
+    again = p5.data.user_data(path, reading=model.reading)
+    np.testing.assert_array_equal(seen(again)[0], want[0])
+
+
+def test_a_run_of_an_earlier_version_reads_as_it_did(tmp_path):
+    for form in ("12 of 16 bits", "black strokes", "white strokes", "floats to 255"):
+        file = tmp_path / "a.png"
+        FORMS[form][0](file, shares())
+        new, _ = read_image(file, image_values.EARLIER)
+        old, _ = read_image(file)
+        assert np.abs(new.astype(int) - old).max() <= 1, form
+
+
 def test_another_kind_of_numbers_than_in_training_is_refused(tmp_path):
     Image.fromarray(shares().astype("float32")).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="it holds float numbers, as no image of"):

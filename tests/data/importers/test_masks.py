@@ -247,6 +247,28 @@ def test_most_pixels_must_have_a_class():
     assert note.endswith("have no label: 2 (10.00%)")
 
 
+def test_masks_are_read_by_the_reading_of_the_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sets = {"first": [square(0, 255)] * 3, "empty": [square(0, 0)] * 3}
+    sets["other"] = [square(0, 1)] * 3
+    for name, images in sets.items():
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            read(tmp_path / name, images)
+            continue
+        for part in ("JPEGImages", "SegmentationClass"):
+            (tmp_path / name / part).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / "JPEGImages" / f"{i}.png")
+            mask = tmp_path / name / "SegmentationClass" / f"{i}.png"
+            Image.fromarray(image).save(mask)
+    reading = p5.data.user_data(f"voc:{tmp_path / 'first'}").records.reading
+    data = p5.data.user_data(f"voc:{tmp_path / 'empty'}", reading=reading)
+    assert data.records.fields["mask"].class_names == ("background", "object")
+    with pytest.raises(ValueError, match="pixels without a class: 1"):
+        p5.data.user_data(f"voc:{tmp_path / 'other'}", reading=reading)
+
+
 def test_masks_of_other_data_have_the_values_of_the_training():
     rule = Field("mask", ("background", "lesion"), (0, 255))
     problems = Problems()
