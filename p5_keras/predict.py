@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -246,7 +245,7 @@ def plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
     """Turns fields into what JSON can hold, with the names of classes."""
     count = int(fields["count"]) if "count" in fields else None
     found: dict[str, Any] = {
-        key: _rounded((value[:count] if value.ndim else value).tolist())
+        key: _exact(value[:count] if value.ndim else value)
         for key, value in fields.items()
     }
     names: list[str] = getattr(task, "class_names", [])
@@ -265,12 +264,16 @@ def plain(task: Task, fields: dict[str, np.ndarray]) -> dict[str, Any]:
     return found
 
 
-def _rounded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
+def _exact(value: Any) -> Any:
+    """Returns numbers as JSON can hold them: the shortest that are read as the same."""
+    values = np.asarray(value)
+    if values.dtype.kind in "iubSUO":
+        return values.tolist()
+    if values.dtype.itemsize < 8:  # 0.1 of float32 is 0.10000000149 of float64
+        values = values.astype("float32").astype(str).astype("float64")
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return found.tolist()
 
 
 def _save_map(values: np.ndarray, path: str) -> dict[str, Any]:
@@ -289,4 +292,4 @@ def _save_map(values: np.ndarray, path: str) -> dict[str, Any]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     scaled = (values - low) / max(high - low, 1e-12) * 65535
     Image.fromarray(np.nan_to_num(scaled).round().astype("uint16")).save(path)
-    return {"file": name, "low": _rounded(low), "high": _rounded(high)}
+    return {"file": name, "low": _exact(low), "high": _exact(high)}

@@ -15,9 +15,8 @@ from p5_keras.data.records import Problems
 from p5_keras.data.sound_file import list_sounds, read_sound
 from p5_keras.inputs import Table, Text, Waveform, encode
 from p5_keras.model import MultiTaskModel
-from p5_keras.naming import did_you_mean, printable, spreadsheet_cell
+from p5_keras.naming import printable, spreadsheet_cell
 from p5_keras.predict import make, plain, predict_folder
-from p5_keras.values import keywords
 
 #: Names of files or numbers of rows, and raw values by column.
 Batch = tuple[list[Any], dict[str, np.ndarray]]
@@ -35,8 +34,9 @@ def predict_input(
     For images see `predict_folder`. Sounds are the WAV files that lie directly in a
     folder, and so may texts be, as .txt. Rows are those of a table with the columns
     that the model reads, by name; it may have others. A category that training has not
-    seen counts as none, and an empty cell as missing. A file or a row that cannot be
-    read is left out, with a warning of one line that says why.
+    seen counts as none, and an empty cell as missing. Cells are read as those of the
+    training data were, by `model.reading`. A file or a row that cannot be read is left
+    out, with a warning of one line that says why.
 
     Each example is a line of "predictions.jsonl", with the fields of every task, and a
     row of "predictions.csv", with a column for each task and for the probability of a
@@ -167,33 +167,43 @@ def _rows(
     size: int,
 ) -> Iterator[Batch]:
     # Not where the package is imported: these bring pyarrow.
+    from p5_keras.data.importers.table import reading as reader
     from p5_keras.data.loaders import table_columns, table_file
 
-    own = {name: given[name] for name in table_file.READING if name in given}
-    arguments = keywords(table_file.read, own)
-    table = table_file.read(table_file.find(path), problems, **arguments)
     specs = {n: s for e in model.encoders.values() for n, s in e.specs().items()}
-    strings = [name for name, spec in specs.items() if spec.dtype == tf.string]
-    table = table_file.plain(table, problems, strings)
+    file = table_file.find(path)
+    known = reader.reading(getattr(model, "reading", {}))
+    stored = known is not None
+    if known is not None:
+        table = known.read(file, specs, problems)
+    else:
+        table, known = reader.guessed(
+            file,
+            [n for n, s in specs.items() if s.dtype != tf.string],
+            [n for n, s in specs.items() if s.dtype == tf.string],
+            given,
+            problems,
+        )
     raw: dict[str, np.ndarray] = {}
     bad: dict[int, str] = {}
     for name, spec in specs.items():
-        if name not in table.columns:
-            raise ValueError(
-                f"`input` must have the column {name!r}, which the model reads."
-                f"{did_you_mean(name, table.columns)} "
-                f"Received: {table.file}, with columns {list(table.columns)}"
-            )
-        values, number = table.columns[name], spec.dtype != tf.string
-        raw[name], faults = table_columns.served(values, name, number)
+        read = table_columns.apply_stored if stored else table_columns.apply
+        raw[name], faults = read(
+            known.rules[name], table.columns[name], name, known.missing
+        )
         bad = faults | bad
-        if not number and len(specs) == 1:
+        if spec.dtype == tf.string and len(specs) == 1:
             empty = map(int, np.flatnonzero(raw[name] == ""))
             bad = dict.fromkeys(empty, f"column {name!r} is empty") | bad
     for row in sorted(bad):
         problems.bad(table.where(row), bad[row])
     _note_unseen(model, raw, problems)
     keep = [row for row in range(len(table)) if row not in bad]
+    if not keep:
+        raise ValueError(
+            "`input` must have a row that can be used. "
+            f"Received: {table.file}, with {len(bad)} rows at fault: {bad[min(bad)]}"
+        )
 
     def batches() -> Iterator[Batch]:
         for start in range(0, len(keep), size):

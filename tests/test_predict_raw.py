@@ -10,7 +10,10 @@ import scipy.io.wavfile
 import tensorflow as tf
 
 import p5_keras as p5
+from p5_keras.data.loaders import table as table_loader
+from p5_keras.data.records import Problems
 from p5_keras.inputs import Table, Text, Waveform, encode
+from p5_keras.predict import plain
 
 
 def tasks():
@@ -104,6 +107,49 @@ def test_a_table_that_lacks_something(of_rows, tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         p5.predict_input(of_rows, tmp_path / "new.csv", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_is_read_by_the_rule_of_training(
+    of_rows, tmp_path, caplog, monkeypatch
+):
+    rows = [
+        f"{i},5;{('red', 'blue')[i % 2]};{('true', 'false')[i % 3 > 1]};{i % 2}"
+        for i in range(30)
+    ]
+    (tmp_path / "train.csv").write_text("age;colour;old;y\n" + "\n".join(rows))
+    found = table_loader.load(str(tmp_path / "train.csv"), Problems(), targets=("y",))
+    kept = json.loads(json.dumps(found.reading))
+    monkeypatch.setattr(of_rows, "reading", kept, raising=False)
+    path, out = tmp_path / "new.csv", tmp_path / "out"
+
+    def values(content):
+        path.write_text(content)
+        p5.predict_input(of_rows, path, out)
+        lines = (out / "predictions.csv").read_text().splitlines()
+        return [row["price"] for row in csv.DictReader(lines)]
+
+    # In training commas stand before decimals, so they do here, whatever else fits.
+    said = values("age;colour;old\n1,500;red;1\n1,5;red;yes\n1,5;red;true\n")
+    assert len(said) == 3 and len(set(said)) == 1
+    with caplog.at_level(logging.WARNING, "absl"):
+        assert len(values("age;colour;old\n1,5;red;1\n2;red;0\n1.5;red;1\n")) == 2
+    assert (
+        "row 4 is left out: column 'age' holds '1.5', which is no number" in caplog.text
+    )
+    with pytest.raises(
+        ValueError, match="'age' must be written as in the training data"
+    ):
+        values("age;colour;old\n1.5;red;1\n2.5;red;0\n")
+
+
+def test_numbers_are_written_as_the_model_says_them():
+    task = p5.tasks.Regression("price", size=3)
+    value = np.array([4864731.2, 0.1, np.nan], "float32")
+    assert plain(task, {"value": value})["value"] == [4864731.0, 0.1, None]
+    exact = np.array([4864731.2])
+    assert plain(task, {"value": exact})["value"] == [4864731.2]
+    big = plain(task, {"value": np.float32(16777217.0 * 3)})["value"]
+    assert np.float32(big) == np.float32(50331651)
 
 
 def test_predictions_do_not_replace_their_input(of_rows, tmp_path):

@@ -3,11 +3,17 @@
 import os
 import pathlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from p5_keras.data.importers.table import labels as label
+from p5_keras.data.importers.table import reading as reader
+from p5_keras.data.importers.table.labels import Labels
+from p5_keras.data.importers.table.missing import MISSING, note_stand_ins
+from p5_keras.data.importers.table.reading import Reading, is_whole
 from p5_keras.data.loaders import (
     folder_sounds,
     table_columns,
@@ -20,9 +26,6 @@ from p5_keras.data.loaders.table_file import Table
 from p5_keras.data.loaders.table_options import check
 from p5_keras.data.loaders.table_roles import Roles, decide
 from p5_keras.data.records import Field, Problems, Records
-
-#: Of so many rows an input that counts them does so by no chance.
-_MANY = 10
 
 
 def load(
@@ -45,12 +48,13 @@ def load(
     group: str | None = None,
     delimiter: str | None = None,
     header: bool = True,
-    missing: tuple[str, ...] = table_file.MISSING,
+    missing: tuple[str, ...] = MISSING,
     encoding: str = "utf-8",
-    separator: str = "|",
+    separator: str | None = None,
+    decimal: str | None = None,
     reading: Mapping[str, Any] | None = None,
 ) -> Records:
-    """Reads a table, as CSV, ARFF or Parquet.
+    """Reads a table, as CSV, JSON lines, ARFF or Parquet.
 
     A column that names pictures, or WAV files, is found by itself; every other column
     is then a target, unless `targets` says which. So it is with `texts`. Without them,
@@ -59,8 +63,13 @@ def load(
 
     What a target is follows from its values. Texts are classes if at most 50 of them
     differ, or a tenth of the rows; several labels in a cell are told by `separator`;
-    integers are classes if they are 0..k-1, 1..k (k up to 20) or any two; other numbers
-    are numbers. A target that cannot be learned is left out with a note.
+    integers are classes if they are 0..k-1, 1..k (k up to 20) or any two, and so are
+    numbers such as 1.0 if all are whole and some are missing; other numbers are
+    numbers. A target that cannot be learned is left out with a note.
+
+    How each column is read is decided once, for all its cells, and kept in `reading`
+    of the records. Other data are read by that: a cell that does not fit is a fault of
+    its row, and so is a class that was not there.
 
     Args:
         path: The table, or a folder with one.
@@ -79,19 +88,22 @@ def load(
         numbers: Columns that hold numbers, whatever they look like.
         texts: Columns that hold texts to be read, whatever they look like.
         split: Shares of training, validation and test rows, where the table does not
-            say.
+            say; of groups, where there is a `group`.
         split_column: The column that says the split of each row; one called split,
             set, subset or fold with such words is found by itself.
         group: A column whose rows of one value, such as a person or a day, all go
-            into one split. It is no input.
+            into one split, where no column says the split. It is no input.
         delimiter: What stands between cells, "tab" for a tab, "space" for any number
             of spaces and tabs; found by itself.
         header: Whether the first row holds names; if not, they are column_0, …
-        missing: Cells that stand for a missing value.
+        missing: Cells that stand for a missing value, besides empty ones; numbers such
+            as -999 too. By default words such as NA and None, unless they are labels.
         encoding: Of the text, such as cp1252 or latin-1.
-        separator: What stands between several labels in one cell; "" for none.
-        reading: How a model's training data were read, where these are others; see
-            `Records`.
+        separator: What stands between several labels in one cell, "space" for a space,
+            "list" for lists in brackets; "" for none. By default it is found.
+        decimal: What stands before decimals, "." or ","; found by itself.
+        reading: How the training data of a model were read, by which these are to be;
+            see `Records`.
 
     Returns:
         The rows, with pictures or with inputs.
@@ -100,84 +112,78 @@ def load(
         ValueError: The path, the table or an option is wrong.
     """
     file = table_file.find(path)
-    table = table_file.read(
-        file,
-        problems,
-        delimiter=delimiter,
-        header=header,
-        missing=missing,
-        encoding=encoding,
-    )
-    if separator != ",":
-        table = table_file.plain(table, problems, (*classes, *texts))
-    names = list(table.columns)
     one = {"image": image, "sound": sound, "split_column": split_column, "group": group}
-    check(names, {"targets": targets, "ignore": ignore}, one)
-    of_a_kind = {"classes": classes, "numbers": numbers, "texts": texts}
-    check(names, of_a_kind, {})
-    check(names, {"targets": targets, "texts": texts}, {})
-    roles = decide(table, one, targets, ignore, classes, numbers, texts)
+    stored = reader.reading(reading)
+    if stored is not None:
+        table = stored.read(file, stored.roles.named, problems)
+        known = stored.of_targets(table.columns)
+    else:
+        if decimal not in (None, ".", ","):
+            raise ValueError(
+                f"`decimal` must be '.' or ','. Received: decimal={decimal!r}"
+            )
+        table = table_file.read(
+            file, problems, delimiter=delimiter, header=header, encoding=encoding
+        )
+        names = list(table.columns)
+        check(names, {"targets": targets, "ignore": ignore}, one)
+        of_a_kind = {"classes": classes, "numbers": numbers, "texts": texts}
+        check(names, of_a_kind, {})
+        check(names, {"targets": targets, "texts": texts}, {})
+        given = {"header": header, "encoding": encoding, "missing": missing}
+        given |= of_a_kind
+        given |= {"decimal": decimal, "separator": separator}
+        roles = decide(table, one, targets, ignore, texts)
+        known = reader.decide(table, roles, given, problems)
+        table = known.without_missing(table)
+    roles = known.roles
     pictures = roles.file is not None and roles.what == "picture"
     sounds = roles.file is not None and roles.what == "sound"
-    if image_dir is not None and not pictures:
-        raise ValueError(
-            "`image_dir` needs a column that names pictures; give `image`. "
-            f"Received: image_dir={image_dir!r}, columns={names}"
-        )
-
-    if sound_dir is not None and not sounds:
-        raise ValueError(
-            "`sound_dir` needs a column that names WAV files; give `sound`. "
-            f"Received: sound_dir={sound_dir!r}, columns={names}"
-        )
+    for option, there, what in (
+        ("image_dir", pictures, "pictures; give `image`"),
+        ("sound_dir", sounds, "WAV files; give `sound`"),
+    ):
+        folder = {"image_dir": image_dir, "sound_dir": sound_dir}[option]
+        if folder is not None and not there:
+            raise ValueError(
+                f"`{option}` needs a column that names {what}. "
+                f"Received: {option}={folder!r}, columns={list(table.columns)}"
+            )
     if sounds:
         root = table_pictures.sounds_folder(file, sound_dir)
     else:
         root = table_pictures.folder(file, image_dir)
-    table, paths = _without_faults(table, roles, root, problems)
+    prose = table_inputs.prose(table, known, classes, texts)
+    table, paths, values = _without_faults(table, known, prose, root, problems)
+    if stored is None:
+        known = _learn(table, known, values, given, bool(targets), problems)
     fields, columns = {}, {}
-    for name in roles.targets:
-        form, values = roles.forms[name], table.columns[name]
-        found: tuple[Field, np.ndarray] | str = "it only numbers the rows"
-        asked_for = name in (*targets, *classes, *numbers)
-        if asked_for or not table_columns.count_up(values, form, table.rows):
-            found = table_columns.target(
-                values, form, name in classes, name in numbers, separator
-            )
-        if isinstance(found, str):
-            problems.note(f"column {name!r} ignored: {found}")
-        else:
-            fields[name], columns[name] = found
+    for name, own in known.labels.items():
+        fields[name], columns[name], _ = label.apply(own, values[name], name)
     if not fields:
         raise ValueError(
             "A table must have a column that can be learned. "
             f"Received: {file}, with {'; '.join(problems.notes) or 'none'}"
         )
 
-    splits = _split(table, roles, paths, root, fields, columns, split, problems)
-    told_from = {name: roles.forms[name] for name in roles.inputs}
-    for name, form in roles.forms.items():
-        if name not in (*classes, *roles.texts):
-            problems.note(table_columns.doubts(table.columns[name], form, name))
-    numbering = [
-        name
-        for name, form in told_from.items()
-        if len(table) >= _MANY
-        and name not in (*classes, *numbers)
-        and table_columns.count_up(table.columns[name], form, table.rows)
-    ]
-    training = splits == "train"
-    raw, encoders = table_inputs.make(
-        table, told_from, classes, roles.texts, training, problems, numbering
+    splits, rule = _split(
+        table, roles, paths, root, fields, columns, split, problems, reading
     )
+    if stored is None:
+        raw, encoders = table_inputs.make(
+            values, known, classes, numbers, prose, splits == "train", problems
+        )
+        known = known.used(encoders)
+    else:
+        raw, encoders = table_inputs.stored(values, stored.inputs, problems)
     if not roles.file and not encoders:
         raise ValueError(
             "A column must be left to tell the targets from. "
-            f"Received: targets={targets}, columns={names}; "
+            f"Received: targets={targets}, columns={list(table.columns)}; "
             f"{'; '.join(problems.notes) or 'all are targets'}"
         )
     records = Records(
-        name=file.stem,
+        name=file.name.partition(".")[0] or file.stem,
         splits=splits,
         fields=fields,
         columns=columns,
@@ -187,7 +193,7 @@ def load(
         names=paths.astype(str) if roles.file else None,
         aside=_aside(table, roles, {*fields, *raw}),
         groups=splitting.groups(table, roles.group),
-        reading=dict(reading or {}),
+        reading={**(reading or {}), **known.config(), "splits": rule},
         problems=problems,
     )
     if not sounds:
@@ -196,24 +202,31 @@ def load(
 
 
 def _without_faults(
-    table: Table, roles: Roles, root: str, problems: Problems
-) -> tuple[Table, np.ndarray]:
-    """Returns the rows that can be used, and the paths of their pictures."""
+    table: Table, known: Reading, prose: list[str], root: str, problems: Problems
+) -> tuple[Table, np.ndarray, dict[str, np.ndarray]]:
+    """Returns the rows that can be used, the paths of their pictures, and values."""
+    roles = known.roles
     paths = np.full(len(table), "", object)
     bad: dict[int, tuple[str, str]] = {}  # the first fault of each row
     if roles.file:
-        paths, bad = table_pictures.resolve(table, roles.file, root, roles.what)
-    for row, reason in splitting.faults(table, roles.split, roles.group).items():
-        bad.setdefault(row, (table.where(row), reason))
-    for name, form in roles.forms.items():
-        if form == "number":
-            for row, reason in table_columns.faults(table.columns[name], name).items():
-                bad.setdefault(row, (table.where(row), reason))
-        if [name] == roles.inputs and name in roles.texts:
-            absent = table.columns[name].is_null().to_numpy(False)
-            for row in map(int, np.flatnonzero(absent)):
-                reason = f"column {name!r} holds no text"
-                bad.setdefault(row, (table.where(row), reason))
+        paths, bad = table_pictures.resolve(
+            table, roles.file, root, roles.what, problems
+        )
+    found = [splitting.faults(table, roles.split, roles.group)]
+    values: dict[str, np.ndarray] = {}
+    read = table_columns.apply_stored if known.labels else table_columns.apply
+    for name, rule in known.rules.items():
+        column = table.columns[name]
+        values[name], faults = read(rule, column, name, known.missing)
+        found.append(faults)
+        if name in known.labels:
+            found.append(label.apply(known.labels[name], values[name], name)[2])
+        if [name] == [*roles.inputs] and name in prose:
+            absent = map(int, np.flatnonzero(values[name] == ""))
+            found.append(dict.fromkeys(absent, f"column {name!r} holds no text"))
+    for faults in found:
+        for row, reason in faults.items():
+            bad.setdefault(row, (table.where(row), reason))
     for row in sorted(bad):
         problems.bad(*bad[row])
     keep = np.ones(len(table), bool)
@@ -223,7 +236,48 @@ def _without_faults(
             "A table must have a row that can be used. "
             f"Received: {table.file}, with {len(bad)} rows at fault"
         )
-    return table.take(keep), paths[keep]
+    values = {name: own[keep] for name, own in values.items()}
+    return table.take(keep), paths[keep], values
+
+
+def _learn(
+    table: Table,
+    known: Reading,
+    values: dict[str, np.ndarray],
+    given: dict[str, Any],
+    asked: bool,
+    problems: Problems,
+) -> Reading:
+    """Decides what the targets are, and notes what is odd about any column."""
+    found = {}
+    classes, numbers = given["classes"], given["numbers"]
+    for name in known.roles.targets:
+        own: Labels | str = "it only numbers the rows"
+        meant = asked or name in (*classes, *numbers)
+        if meant or not table_columns.count_up(values[name]):
+            own = label.decide(
+                values[name],
+                known.rules[name],
+                name,
+                name in classes,
+                name in numbers,
+                given["separator"],
+                is_whole(table.columns[name]),
+                problems,
+            )
+        if isinstance(own, str):
+            problems.note(f"column {name!r} ignored: {own}")
+        else:
+            found[name] = own
+    for name, rule in known.rules.items():
+        if rule.form == "number":
+            note_stand_ins(name, values[name], problems)
+        elif rule.form == "text" and name not in classes:
+            several = name in found and found[name].kind == "labels"
+            if not several:
+                doubt = table_columns.doubts(table.columns[name], name)
+                problems.note(doubt, severity="medium")
+    return replace(known, labels=found)
 
 
 def _split(
@@ -235,16 +289,18 @@ def _split(
     columns: dict[str, np.ndarray],
     ratios: tuple[float, float, float],
     problems: Problems,
-) -> np.ndarray:
+    reading: Mapping[str, Any] | None,
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Splits the rows; by ratios, each class of the first target by itself."""
     names = [str(row) for row in table.rows]
     if roles.file:
         names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
-    of_classes = [columns[n].tolist() for n, f in fields.items() if f.kind == "class"]
-    strata = of_classes[0] if of_classes else None
-    return splitting.split_rows(
-        table, names, roles.split, roles.group, strata, ratios, problems
-    )
+    strata = None
+    for name, field in fields.items():
+        if field.kind == "class" and strata is None:
+            strata = np.array([*field.class_names, ""])[columns[name]].tolist()
+    rule = roles.split, roles.group, strata, ratios, problems, reading
+    return splitting.split_rows(table, names, *rule)
 
 
 def _aside(table: Table, roles: Roles, used: set[str]) -> dict[str, np.ndarray]:

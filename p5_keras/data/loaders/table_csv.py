@@ -2,8 +2,16 @@
 
 import codecs
 import csv
+import gzip
+import io
+import itertools
 import pathlib
 import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +23,34 @@ from p5_keras.data.loaders import table_arff
 from p5_keras.data.records import Problems
 
 _DELIMITERS = ";,\t|"
+_GZIP = b"\x1f\x8b"
+#: How a spreadsheet or an archive begins, whatever it is called.
+_PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SPREADSHEET = (
+    "A table must be text or Parquet; open a spreadsheet and save it as CSV (UTF-8), "
+    "or by pandas: pd.read_excel(FILE).to_csv('table.csv', index=False); unpack an "
+    "archive"
+)
+#: Most bytes of a packed table.
+_LIMIT = 2**31 - 1
 _SAMPLE = 1 << 16  # bytes that are enough to tell the delimiter
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a table of text holds, as it stands.
+
+    Attributes:
+        names: Names of its columns.
+        columns: For each `(n,)` strings.
+        rows: `(n,)`, the number of each row.
+        delimiter: What stands between cells.
+    """
+
+    names: list[str]
+    columns: list[pa.Array]
+    rows: np.ndarray
+    delimiter: str
 
 
 def read_text(
@@ -24,7 +59,7 @@ def read_text(
     delimiter: str | None,
     header: bool,
     encoding: str = "utf-8",
-) -> tuple[list[str], list[pa.Array], np.ndarray]:
+) -> Text:
     """Reads a table of text; rows with a wrong number of cells are left out.
 
     Args:
@@ -33,9 +68,6 @@ def read_text(
         delimiter: What stands between cells, or `None` to find it.
         header: Whether the first row holds the names of columns.
         encoding: Of a text without a byte order mark.
-
-    Returns:
-        The names, for each column `(n,)` strings, and the number of each row.
 
     Raises:
         ValueError: The text or the delimiter cannot be used.
@@ -54,12 +86,17 @@ def read_text(
     if file.suffix.lower() == ".arff":
         given, content = table_arff.parts(content, file)
         delimiter, header = ",", False
+    content, said = _without_preamble(content, problems)
     sample = content[: max(_SAMPLE, content.find(b"\n") + 1)].decode("utf-8", "ignore")
-    delimiter = delimiter or _delimiter(sample)
+    delimiter = delimiter or said or _delimiter(sample)
     if delimiter == " ":  # any number of spaces and tabs between cells
-        content = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", content)
-        content = re.sub(rb"[ \t]+", b" ", content)
-    most = sample.count(delimiter) + 1
+        content = re.sub(rb" +", b" ", content.replace(b"\t", b" "))
+        for end in (b"\r\n", b"\n", b"\r"):
+            content = content.replace(b" " + end, end)
+        content = content.replace(b"\n ", b"\n").strip(b" ")
+    elif not given and header:
+        content = _with_last_name(content, sample, delimiter)
+    most = sample.count(delimiter) + 2
     rows, ragged = _parse(content, delimiter, most, file)
     if delimiter == "\t" and (_has_text(ragged) or _spans_lines(rows)):
         # Between tabs a quotation mark is often one of the text.
@@ -78,7 +115,9 @@ def read_text(
         np.arange(len(rows) + len(ragged)), [row.number - 1 for row in ragged]
     )
     for row in ragged:
-        if row.text.strip():
+        if row.text.lstrip().startswith("#"):
+            problems.note("lines that begin with # are left out")
+        elif row.text.strip():
             problems.bad(
                 f"{file}, row {row.number + skipped}",
                 f"it has {row.actual_columns} cells, and the first row has "
@@ -93,27 +132,86 @@ def read_text(
         )
     if header:
         names = [column[0].as_py() for column in columns]
-        if 2 * sum(_is_number(name) for name in names) > len(names):
+        if _are_data(names):
             problems.note(
-                "names of columns are numbers; give header=False if the first row "
-                "is data"
+                "names of columns are numbers or files; give header=False if the first "
+                "row is data",
+                severity="high",
             )
     # Rows without any text are blank lines, and the tails that spreadsheets write.
     blank = np.logical_and.reduce([pc.equal(c, "").to_numpy(False) for c in columns])
     keep = ~blank
     keep[0] &= not header
     columns = [pc.filter(column, pa.array(keep)) for column in columns]
-    return names, columns, (numbers + skipped + 1)[keep]
+    return Text(names, columns, (numbers + skipped + 1)[keep], delimiter)
+
+
+def _without_preamble(content: bytes, problems: Problems) -> tuple[bytes, str]:
+    """Empties lines above the names: "sep=;" of Excel, and comments.
+
+    Returns:
+        The text with as many lines, and the delimiter that it says, or "".
+    """
+    said = re.match(rb'[\r\n]*"?sep=(\\t|[^\r\n])"?[ \t]*(?=\r?\n)', content, re.I)
+    delimiter = ""
+    if said:
+        delimiter = said[1].decode("utf-8", "ignore").replace("\\t", "\t")
+        content = b"\n" * said[0].count(b"\n") + content[said.end() :]
+    lines = content[:_SAMPLE].splitlines(keepends=True)
+    start, count = 0, 0
+    for line, after in itertools.pairwise(lines):
+        if line.strip() and not line.lstrip().startswith(b"#"):
+            break
+        # Names may begin with # too: "#id,x,y" above "1,2,3".
+        cells = [part.count(s) for part in (line, after) for s in (b",", b"\t", b";")]
+        if line.strip() and any(cells[:3]) and cells[:3] == cells[3:]:
+            break
+        start += len(line)
+        count += bool(line.strip())
+    problems.note("lines that begin with # are left out", count)
+    if count:
+        content = b"\n" * len(content[:start].splitlines()) + content[start:]
+    return content, delimiter
+
+
+def _with_last_name(content: bytes, sample: str, delimiter: str) -> bytes:
+    """Adds an empty name where all rows but that of the names end in a delimiter."""
+    lines = [line for line in sample.splitlines()[:50] if line.strip()]
+    if len(sample) >= _SAMPLE:
+        lines = lines[:-1]
+    with _long_cells():
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        except csv.Error:
+            return content
+    tails = all(line.rstrip(" \r").endswith(delimiter) for line in lines[1:])
+    if len(counts) < 2 or set(counts[1:]) != {counts[0] + 1} or not tails:
+        return content
+    end = len(lines[0].encode())
+    at = content.find(lines[0].encode()) + end
+    return content[:at] + delimiter.encode() + content[at:]
+
+
+def _are_data(names: list[str]) -> bool:
+    """Whether names of columns look like a first row of data."""
+    files = re.compile(r"\.(jpe?g|png|gif|bmp|tiff?|webp|wav)$", re.I)
+    numbers = sum(map(_is_number, names))
+    return 2 * numbers > len(names) or any(files.search(name) for name in names)
 
 
 def utf8(file: pathlib.Path, encoding: str = "utf-8") -> bytes:
     """Returns the bytes of a text as UTF-8, without a byte order mark."""
     try:
         content = file.read_bytes()
-    except OSError as error:
+        if content.startswith(_GZIP):
+            content = _unpacked(content, file)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ValueError(
-            f"A table must be readable ({error.strerror}). Received: {file}"
+            f"A table must be readable ({reason}). Received: {file}"
         ) from error
+    if content.startswith(_PACKED):
+        raise ValueError(f"{SPREADSHEET}. Received: {file}")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     if content.startswith(codecs.BOM_UTF8):
@@ -142,6 +240,16 @@ def utf8(file: pathlib.Path, encoding: str = "utf-8") -> bytes:
     if not content.strip():
         raise ValueError(f"A table must have a row. Received: {file}, which is empty")
     return content
+
+
+def _unpacked(content: bytes, file: pathlib.Path) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+        found = packed.read(_LIMIT)
+        if packed.read(1):
+            raise ValueError(
+                f"A packed table must be smaller than {_LIMIT} bytes. Received: {file}"
+            )
+    return found
 
 
 def _parse(
@@ -212,7 +320,21 @@ def _delimiter(sample: str) -> str:
     before decimals, or else what makes the most cells. A space if it makes more,
     equally many in most lines, and half of them are numbers.
     """
-    lines = sample.splitlines()[:50]
+    with _long_cells():
+        return _best_delimiter(sample.splitlines()[:50])
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Lets the csv module read cells of any length."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _best_delimiter(lines: list[str]) -> str:
     cells = [cell.strip() for line in lines for cell in line.split(";")]
     decimals = any(re.fullmatch(r"[+-]?\d+,\d+", cell) for cell in cells)
 

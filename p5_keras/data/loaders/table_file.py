@@ -1,9 +1,9 @@
 """Reads the file of a table: its delimiter, its names, its cells as they stand."""
 
 import collections
+import json
 import os
 import pathlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,22 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from p5_keras.data.loaders.table_csv import read_text, whole
-from p5_keras.data.loaders.table_numbers import plain_numbers
+from p5_keras.data.importers.table import json_rows
+from p5_keras.data.loaders.table_csv import (
+    SPREADSHEET,
+    Text,
+    read_text,
+    utf8,
+    whole,
+)
 from p5_keras.data.records import Problems
 from p5_keras.naming import did_you_mean
 
 _PARQUET = (".parquet", ".pq")
 #: Extensions of tables; in a folder the first group with a file counts, so that a
 #: README.txt beside a labels.csv is no second table.
-EXTENSIONS = ((".csv", ".tsv", *_PARQUET), (".arff",), (".data",), (".txt",))
-#: Cells that stand for a missing value, unless the user says otherwise.
-MISSING = (
-    *("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None"),
-    *("?", "-"),
+EXTENSIONS = (
+    (".csv", ".tsv", *_PARQUET, *json_rows.LINES),
+    *((".arff",), (".data",), (".txt",)),
 )
-#: The arguments of `read` that a user may give.
-READING = ("delimiter", "header", "missing", "encoding")
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,16 @@ class Table:
     Attributes:
         file: Where it was read.
         columns: By name, `(n,)` strings without space around them, or float64 where
-            a Parquet file says so; null where missing.
+            a Parquet file says so; null where the file says that there is none.
         rows: `(n,)` the number of each row, as a person counts: the names of columns
             are row 1 of a text, and in a Parquet file row 1 is the first.
+        delimiter: What stands between cells of a text.
     """
 
     file: pathlib.Path
     columns: dict[str, pa.Array]
     rows: np.ndarray
+    delimiter: str = ""
 
     def __len__(self) -> int:
         """Returns the number of rows."""
@@ -73,7 +78,7 @@ def find(path: str) -> pathlib.Path:
             tables = sorted(
                 p
                 for p in file.iterdir()
-                if p.suffix.lower() in group and p.name[0] != "." and p.is_file()
+                if suffix(p) in group and p.name[0] != "." and p.is_file()
             )
             if len(tables) > 1:
                 raise ValueError(
@@ -94,12 +99,19 @@ def find(path: str) -> pathlib.Path:
             "`path` must be a table, or a folder with one."
             f"{did_you_mean(file.name, near)} Received: path={path!r}"
         )
-    if file.suffix.lower() not in known:
+    if suffix(file) in _SPREADSHEETS:
+        raise ValueError(f"{SPREADSHEET}. Received: path={path!r}")
+    if suffix(file) not in (*known, json_rows.LIST):
         raise ValueError(
-            f"`path` must end in {' '.join(known)}; unpack an archive first, and save "
-            f"a spreadsheet as CSV. Received: path={path!r}"
+            f"`path` must end in {' '.join(known)}, packed by gzip or not; unpack "
+            f"another archive first. Received: path={path!r}"
         )
     return file
+
+
+def suffix(file: pathlib.Path) -> str:
+    """Returns the extension of a table in lower case, without that of gzip."""
+    return pathlib.Path(file.name.lower().removesuffix(".gz")).suffix
 
 
 def read(
@@ -108,17 +120,15 @@ def read(
     *,
     delimiter: str | None = None,
     header: bool = True,
-    missing: tuple[str, ...] = MISSING,
     encoding: str = "utf-8",
 ) -> Table:
-    """Reads a table.
+    """Reads a table, its cells as they stand.
 
     Args:
         file: A text, or a Parquet file.
         problems: Takes rows with too many or too few cells.
         delimiter: What stands between cells; if left out, it is found.
         header: Whether the first row holds the names of columns.
-        missing: Cells that stand for a missing value.
         encoding: Of a text; one with a byte order mark says its own.
 
     Raises:
@@ -127,39 +137,17 @@ def read(
     if file.suffix.lower() in _PARQUET:
         table = _read_parquet(file, problems)
     else:
-        names, cells, rows = read_text(file, problems, delimiter, header, encoding)
-        _check_names([name for name in names if name], file)
-        problems.note("columns without a name, ignored", names.count(""))
-        named = {n: c for n, c in zip(names, cells, strict=True) if n}
-        table = Table(file, named, rows)
+        if suffix(file) in (*json_rows.LINES, json_rows.LIST):
+            text = Text(*json_rows.read(utf8(file, encoding), file), "")
+        else:
+            text = read_text(file, problems, delimiter, header, encoding)
+        _check_names([name for name in text.names if name], file)
+        problems.note("columns without a name, ignored", text.names.count(""))
+        cells = zip(text.names, text.columns, strict=True)
+        table = Table(file, {n: c for n, c in cells if n}, text.rows, text.delimiter)
     if not len(table):
         raise ValueError(f"A table must have a row. Received: {file}, which has none")
-    columns = {}
-    for name, column in table.columns.items():
-        if pa.types.is_string(column.type):
-            empty = pc.is_in(column, pa.array(missing, pa.string()))
-            column = pc.if_else(empty, pa.scalar(None, pa.string()), column)
-        else:
-            column = pc.if_else(pc.is_nan(column), None, column)
-        columns[name] = column
-    return replace(table, columns=columns)
-
-
-def plain(table: Table, problems: Problems, but: Iterable[str] = ()) -> Table:
-    """Returns a table whose numbers are as they are read; see `plain_numbers`.
-
-    Args:
-        table: The table.
-        problems: Takes notes of what was changed.
-        but: Columns that stay as they are.
-    """
-    columns = {
-        name: plain_numbers(column, name, problems)
-        if pa.types.is_string(column.type) and name not in but
-        else column
-        for name, column in table.columns.items()
-    }
-    return replace(table, columns=columns)
+    return table
 
 
 def _read_parquet(file: pathlib.Path, problems: Problems) -> Table:
@@ -183,9 +171,17 @@ def _read_parquet(file: pathlib.Path, problems: Problems) -> Table:
             columns[name] = pc.utf8_trim_whitespace(whole(chunks.cast(pa.string())))
         elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
             columns[name] = whole(chunks.cast(pa.string()))
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            cells = [None if c is None else json.dumps(c) for c in _lists(chunks)]
+            columns[name] = pa.array(cells, pa.string())
         else:
             problems.note(f"column {name!r} ignored: it is of type {kind}")
     return Table(file, columns, np.arange(1, len(table) + 1))
+
+
+def _lists(chunks: pa.ChunkedArray) -> list[list[str] | None]:
+    rows = chunks.to_pylist()
+    return [None if row is None else [str(part) for part in row] for row in rows]
 
 
 def _check_names(names: list[str], file: pathlib.Path) -> None:

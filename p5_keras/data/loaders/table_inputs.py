@@ -1,10 +1,11 @@
 """The columns that targets are told from, as inputs of a model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from p5_keras.data.importers.table.reading import Reading
 from p5_keras.data.loaders import table_columns
 from p5_keras.data.loaders.table_file import Table as TableFile
 from p5_keras.data.records import Problems
@@ -12,66 +13,101 @@ from p5_keras.inputs import Input, Table, Text
 
 #: Shortest and longest text in tokens, and the share of texts that are not cut off.
 _LENGTHS, _WHOLE = (8, 256), 0.95
+#: Of so many rows an input that counts them does so by no chance.
+_MANY = 10
 
 Raw = dict[str, np.ndarray]
 
 
+def prose(
+    table: TableFile, known: Reading, classes: Sequence[str], texts: Sequence[str]
+) -> list[str]:
+    """Returns which inputs are read word by word.
+
+    Args:
+        table: The table.
+        known: How it is read.
+        classes: Columns that are classes whatever they look like.
+        texts: Columns that are text whatever they look like.
+    """
+    if known.inputs:
+        read = [e.column for e in known.inputs.values() if isinstance(e, Text)]
+        return read
+    return [
+        name
+        for name in known.roles.inputs
+        if name in texts
+        or (
+            known.rules[name].form == "text"
+            and name not in classes
+            and table_columns.is_prose(table.columns[name])
+        )
+    ]
+
+
 def make(
-    table: TableFile,
-    forms: dict[str, str],
+    values: Raw,
+    known: Reading,
     classes: Sequence[str],
+    numbers: Sequence[str],
     texts: Sequence[str],
     training: np.ndarray,
     problems: Problems,
-    numbering: Sequence[str] = (),
 ) -> tuple[Raw, dict[str, Input]]:
     """Returns raw values by column, and what makes the model's inputs of them.
 
     Args:
-        table: The table, without faults.
-        forms: What the columns hold that are inputs; see `table_columns.form`.
+        values: The values of each column, without faults.
+        known: How they were read.
         classes: Columns that are classes whatever they look like.
+        numbers: Columns that are numbers whatever they look like.
         texts: Columns that are text.
         training: `(n,)` booleans.
         problems: Takes notes of what is left out.
-        numbering: Columns that only number the rows, and are left out.
 
     Returns:
         Both are empty where no column tells anything.
     """
     raw: Raw = {}
     kinds: dict[str, str] = {}
-    for name, form in forms.items():
-        if name in numbering:
+    for name in known.roles.inputs:
+        rule, own = known.rules[name], values[name]
+        kind: str | None = "number"
+        if rule.form == "date" and name not in texts:
+            problems.note(
+                f"input column {name!r} left out: it holds dates or times; "
+                f"classes={name} reads them as categories"
+            )
+            continue
+        if own.dtype.kind != "f":
+            as_class, as_text = name in classes, name in texts
+            kind = table_columns.raw_input(own, name, as_class, as_text, problems)
+        elif (
+            len(own) >= _MANY
+            and rule.form == "number"
+            and name not in numbers
+            and table_columns.count_up(own)
+        ):
             problems.note(
                 f"input column {name!r} left out: it only numbers the rows; to use it, "
                 "name it in `numbers`"
             )
             continue
-        found = table_columns.raw_input(
-            table.columns[name], form, name, name in classes, name in texts, problems
-        )
-        if found is not None:
-            kinds[name], raw[name] = found
-    seen = {name: values[training] for name, values in raw.items()}
+        if kind is not None:
+            kinds[name], raw[name] = kind, own
+    seen = {name: own[training] for name, own in raw.items()}
     encoders: dict[str, Input] = {}
     plain = {name: kind for name, kind in kinds.items() if kind != "text"}
     if plain:
         made = Table(plain)
         made.adapt(seen)
         learned = made.learned or {}
-        for name, own in learned.items():
-            if own == {"missing": False}:
+        for name, found in learned.items():
+            if found == {"missing": False}:
                 problems.note(
                     f"input column {name!r} left out: one value in all training rows"
                 )
                 del raw[name], plain[name]
-            elif "categories" in own:
-                known = np.isin(raw[name], ["", *own["categories"]])
-                problems.note(
-                    f"values of input column {name!r} that no training row has",
-                    int((~known).sum()),
-                )
         if plain:
             encoders["table"] = Table(plain, {name: learned[name] for name in plain})
     written = [name for name, kind in kinds.items() if kind == "text"]
@@ -79,8 +115,32 @@ def make(
         suffix = re.sub(r"[^A-Za-z0-9]", "_", column)
         made_of = text(column, seen[column])
         encoders["text" if len(written) == 1 else f"text_{suffix}"] = made_of
-        note_cut_off(raw[column], made_of, problems)
+    _note_unknown(raw, encoders, problems)
     return raw, encoders
+
+
+def stored(
+    values: Raw, encoders: Mapping[str, Input], problems: Problems
+) -> tuple[Raw, dict[str, Input]]:
+    """Returns raw values by column for inputs that were made before; see `make`."""
+    raw = {n: values[n] for e in encoders.values() for n in e.specs() if n in values}
+    _note_unknown(raw, encoders, problems)
+    return raw, dict(encoders)
+
+
+def _note_unknown(raw: Raw, encoders: Mapping[str, Input], problems: Problems) -> None:
+    """Notes categories that training has not seen, and texts that are cut off."""
+    for one in encoders.values():
+        if isinstance(one, Text):
+            note_cut_off(raw[one.column], one, problems)
+        elif isinstance(one, Table):
+            for name, own in (one.learned or {}).items():
+                if "categories" in own:
+                    known = np.isin(raw[name], ["", *own["categories"]])
+                    problems.note(
+                        f"values of input column {name!r} that no training row has",
+                        int((~known).sum()),
+                    )
 
 
 def text(column: str, texts: np.ndarray) -> Text:

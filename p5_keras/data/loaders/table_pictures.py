@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import re
+import urllib.parse
+from collections.abc import Container
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +14,7 @@ from p5_keras.data import sound_file
 from p5_keras.data.image_file import EXTENSIONS
 from p5_keras.data.loaders import listing
 from p5_keras.data.loaders.table_file import Table
+from p5_keras.data.records import Problems
 
 #: Endings of files by what they are.
 SUFFIXES = {
@@ -33,7 +37,9 @@ def find_column(table: Table, names: list[str], what: str = "picture") -> str | 
         ValueError: There are several.
     """
     found = []
-    pattern = r"\.(" + "|".join(suffix[1:] for suffix in SUFFIXES[what]) + ")$"
+    pattern = (
+        r"\.(" + "|".join(suffix[1:] for suffix in SUFFIXES[what]) + r")(\?[^/]*)?$"
+    )
     option = "image" if what == "picture" else what
     for name in names:
         values = table.columns[name].drop_null()
@@ -91,65 +97,125 @@ def sounds_folder(file: pathlib.Path, sound_dir: str | None) -> str:
     return own
 
 
-def below(root: str) -> dict[str, list[str]]:
-    """Returns the paths of all sounds in a folder, at any depth, by their names."""
+def below(root: str, what: str = "sound") -> dict[str, list[str]]:
+    """Returns the paths of all sounds in a folder, at any depth, by their names.
+
+    Args:
+        root: The folder.
+        what: "picture" or "sound".
+    """
     found: dict[str, list[str]] = {}
     for path in listing.tree(pathlib.Path(root)):
-        if path.suffix.lower() in SUFFIXES["sound"]:
+        if path.suffix.lower() in SUFFIXES[what]:
             found.setdefault(path.name, []).append(str(path))
     return found
 
 
 def resolve(
-    table: Table, column: str, root: str, what: str = "picture"
+    table: Table, column: str, root: str, what: str, problems: Problems
 ) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
     """Returns the path of each row's picture, and what is wrong with the others.
+
+    A file that is not where its name says, as that on the server of a labelling tool,
+    is looked for by its name alone, at any depth below the folder.
 
     Args:
         table: The table.
         column: The column with the names; one without extension may lack it.
-        root: The folder that they start from; sounds may lie at any depth below.
+        root: The folder that they start from.
         what: "picture" or "sound".
+        problems: Takes a note of those that were found by their names.
 
     Returns:
         `(n,)` absolute paths, and `(file, reason)` by place in the table.
     """
+    inside = root.rstrip(os.sep) + os.sep
+    cells = table.columns[column].cast(pa.string()).to_pylist()
     paths = np.full(len(table), "", object)
+    direct, known, there = {}, np.zeros(len(table), bool), 0
+    for row, cell in enumerate(cells):
+        if cell is not None:
+            path = os.path.normpath(os.path.join(root, cell.replace("\\", "/")))
+            direct[row] = _with_suffix(path, what)
+            if path.startswith(inside) and os.path.isfile(direct[row]):
+                known[row] = True
+    # A relative path that does not hold is a mistake, unless none of them holds.
+    lost = [row for row in direct if not known[row]]
+    names = below(root, what) if lost else {}
+    there, by_name = known.sum(), 0
     bad = {}
     first: dict[str, int] = {}  # the row that named a picture first
-    names = below(root) if what == "sound" else {}
-    for row, cell in enumerate(table.columns[column].cast(pa.string()).to_pylist()):
+    for row, cell in enumerate(cells):
         if cell is None:
             bad[row] = (table.where(row), f"column {column!r} names no {what}")
             continue
-        path = os.path.normpath(os.path.join(root, cell.replace("\\", "/")))
-        if not path.startswith(root.rstrip(os.sep) + os.sep):
-            reason = f"{what} {cell!r} lies outside {root}"
-            bad[row] = (table.where(row), reason)
-            continue
-        path = _with_suffix(path, what)
-        if not os.path.isfile(path):
-            known = names.get(os.path.basename(path), [])
-            if len(known) > 1:
-                reason = f"{what} {cell!r} is there {len(known)} times, as {known[0]}"
+        path = direct[row]
+        if not known[row]:
+            elsewhere = _is_elsewhere(path, cell, inside)
+            found: list[str] = []
+            if elsewhere or not there or "/" not in cell.replace("\\", "/"):
+                found = _same_name(cell, names, what)
+            if len(found) > 1:
+                reason = f"{what} {cell!r} is there {len(found)} times, as {found[0]}"
                 bad[row] = (table.where(row), reason)
                 continue
-            path = known[0] if known else path
+            if found:
+                path, by_name = found[0], by_name + 1
+            elif elsewhere:
+                reason = (
+                    f"{what} {cell!r} lies outside {root}, which has none so called"
+                )
+                bad[row] = (table.where(row), reason)
+                continue
+            else:
+                option = "image_dir" if what == "picture" else "sound_dir"
+                hint = f"; give its folder as `{option}`" if not there else ""
+                bad[row] = (path, f"there is no such {what}{hint}")
+                continue
         if path in first:
             reason = f"{what} {cell!r} stands in row {table.rows[first[path]]} already"
             bad[row] = (table.where(row), reason)
-        elif not os.path.isfile(path):
-            hint = "" if what == "picture" else "; give its folder as `sound_dir`"
-            bad[row] = (path, f"there is no such {what}{hint}")
         else:
             paths[row] = path
-        first.setdefault(path, row)
+            first[path] = row
+    if what == "picture":
+        problems.note(
+            f"{what}s of column {column!r} that are not at the path it names, and were "
+            f"found by their names below {root}",
+            by_name,
+            "low",
+        )
     return paths, bad
 
 
-def _with_suffix(path: str, what: str) -> str:
-    """Completes a name that lacks its extension."""
+def _is_elsewhere(path: str, cell: str, inside: str) -> bool:
+    """Whether a name is a path on another machine, or an address."""
+    return not path.startswith(inside) or "://" in cell or "?d=" in cell
+
+
+def _same_name(cell: str, names: dict[str, list[str]], what: str) -> list[str]:
+    """Returns the files that are called as the end of a path or an address says.
+
+    Of several, those in the folder that it names; and without the mark that Label
+    Studio puts before a name, "1f2e3d4c-", if there is none with it.
+    """
+    path = cell.replace("\\", "/")
+    path = path.partition("?d=")[2] or path
+    if "://" in cell:
+        path = path.partition("?")[0]
+    if "://" in cell or "?d=" in cell:
+        path = urllib.parse.unquote(path)
+    name = _with_suffix(path.rpartition("/")[2], what, names)
+    found = names.get(name) or names.get(re.sub("^[0-9a-f]{8}-", "", name), [])
+    parent = "/".join(path.split("/")[-2:-1])
+    near = [f for f in found if os.path.basename(os.path.dirname(f)) == parent]
+    return near if len(near) == 1 else found
+
+
+def _with_suffix(path: str, what: str, names: Container[str] | None = None) -> str:
+    """Completes a name that lacks its extension, if there is such a file."""
+    there = os.path.isfile if names is None else names.__contains__
     suffixes = SUFFIXES[what]
-    if path.lower().endswith(suffixes) or os.path.isfile(path):
+    if path.lower().endswith(suffixes) or there(path):
         return path
-    return next((path + s for s in suffixes if os.path.isfile(path + s)), path)
+    return next((path + s for s in suffixes if there(path + s)), path)

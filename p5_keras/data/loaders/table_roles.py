@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from p5_keras.data.loaders import table_columns, table_pictures
+from p5_keras.data.loaders import table_pictures
 from p5_keras.data.loaders import table_splits as splitting
 from p5_keras.data.loaders.table_file import Table
 
@@ -15,10 +15,14 @@ class Roles:
     what: str  # "picture" or "sound"
     split: str | None
     group: str | None
-    targets: list[str]
-    inputs: list[str]
-    forms: dict[str, str]  # of targets and inputs: "number", "truth" or "text"
-    texts: list[str]  # inputs that are read word by word
+    targets: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    @property
+    def named(self) -> list[str]:
+        """The columns that other data must have too; they may lack a target."""
+        one = [name for name in (self.file, self.split, self.group) if name]
+        return [*one, *self.inputs]
 
 
 def decide(
@@ -26,8 +30,6 @@ def decide(
     one: dict[str, str | None],
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
-    classes: tuple[str, ...],
-    numbers: tuple[str, ...],
     texts: tuple[str, ...],
 ) -> Roles:
     """Decides what each column is for."""
@@ -37,14 +39,7 @@ def decide(
     file = one["image"] or one["sound"] or table_pictures.find_column(table, free)
     if not file and (file := table_pictures.find_column(table, free, "sound")):
         what = "sound"
-    split, group = one["split_column"], one["group"]
-    if group is None:
-        split = split or splitting.find_column(table, free)
-    elif split is not None:
-        raise ValueError(
-            "Of `split_column` and `group` only one can say how rows are split. "
-            f"Received: split_column={split!r}, group={group!r}"
-        )
+    split = one["split_column"] or splitting.find_column(table, free)
     free = [n for n in free if n not in (file, split)]
     if not file and not targets and not texts:
         raise ValueError(
@@ -60,18 +55,4 @@ def decide(
             )
     told_from = free if targets else list(texts)
     told_from = [] if file else told_from
-    forms = {
-        name: table_columns.form(table.columns[name], name, classes, numbers)
-        for name in (*chosen, *told_from)
-    }
-    read = [
-        name
-        for name in told_from
-        if name in texts
-        or (
-            forms[name] == "text"
-            and name not in classes
-            and table_columns.is_prose(table.columns[name])
-        )
-    ]
-    return Roles(file, what, split, group, chosen, told_from, forms, read)
+    return Roles(file, what, split, one["group"], tuple(chosen), tuple(told_from))

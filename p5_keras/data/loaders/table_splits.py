@@ -1,13 +1,15 @@
 """Which split each row of a table is in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders.listing import SPLITS
 from p5_keras.data.loaders.table_file import Table
-from p5_keras.data.records import Problems, split_examples
+from p5_keras.data.records import Problems
 
 _NAMES = ("split", "set", "subset", "fold")
 
@@ -54,11 +56,12 @@ def split_rows(
     names: Sequence[str],
     column: str | None,
     group: str | None,
-    strata: Sequence[int] | None,
+    strata: Sequence[str] | None,
     ratios: tuple[float, float, float],
-    problems: Problems | None = None,
-) -> np.ndarray:
-    """Splits by the table's own word, or else group by group, or row by row.
+    problems: Problems,
+    reading: Mapping[str, Any] | None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Splits by the table's own word, and what it leaves by groups, or row by row.
 
     Args:
         table: The table, without faults.
@@ -69,18 +72,34 @@ def split_rows(
             a `group`.
         ratios: Shares of training, validation and test rows, or groups.
         problems: Keeps what was cut.
+        reading: How the training data of a model were read, whose splits hold.
 
     Returns:
-        `(n,)` strings: "train", "validation" or "test".
+        `(n,)` strings: "train", "validation" or "test"; and the rule, for `reading`.
 
     Raises:
         ValueError: The ratios are no shares, or a split would be empty.
     """
     given = [SPLITS[word] for word in _words(table, column)] if column else None
     if group is None:
-        return split_examples(names, given, strata, ratios, problems)
-    words, place = np.unique(_words(table, group), return_inverse=True)
-    return split_examples(words.tolist(), None, None, ratios, problems)[place]
+        return cut(names, given, strata, ratios, problems, reading)
+    words = _words(table, group)
+    if given is None:
+        each, place = np.unique(words, return_inverse=True)
+        own, rule = cut(each.tolist(), None, None, ratios, problems, reading)
+        return own[place], rule
+    # The table's own word holds, and of a split that is cut groups stay together.
+    pairs = [f"{split} {word}" for split, word in zip(given, words, strict=True)]
+    units, first, place = np.unique(pairs, return_index=True, return_inverse=True)
+    alone = len({unit.partition(" ")[2] for unit in units})
+    problems.note(
+        f"values of {group!r}, the `group`, that stand in several splits of {column!r}",
+        len(units) - alone,
+        "high",
+    )
+    said = [given[i] for i in first]
+    own, rule = cut(units.tolist(), said, None, ratios, problems, reading)
+    return own[place], rule
 
 
 def groups(table: Table, group: str | None) -> np.ndarray | None:

@@ -103,7 +103,9 @@ def test_pictures_with_targets_of_each_kind(tmp_path):
         ([5, 9, 9, 5], Field("class", ("5", "9")), [0, 1, 1, 0]),
         ([0, 1, 3, 1], Field("number"), [0, 1, 3, 1]),
         ([2, 3, 4, 2], Field("number"), [2, 3, 4, 2]),
-        ([0.0, 1.0, 0.0, 1.0], Field("number"), [0, 1, 0, 1]),
+        ([0.0, 1.0, 0.0, 1.0], Field("class", ("0", "1")), [0, 1, 0, 1]),
+        ([1.0, 3.0, "", 2.0], Field("class", ("1", "2", "3")), [0, 2, -1, 1]),
+        ([1.0, 3.0, 2.0, 2.0], Field("number"), [1, 3, 2, 2]),
         (["TRUE", "False", "-", "true"], Field("class", ("false", "true")), None),
         (["b", "a", " b ", "ä"], Field("class", ("a", "b", "ä")), [1, 0, 1, 2]),
         (["3|1", "10", "1 | 3", "1|"], Field("labels", ("1", "3", "10")), None),
@@ -197,10 +199,9 @@ def test_what_cannot_be_learned(tmp_path, values, why):
     assert list(records.fields) == ["z"]
     assert problems.notes[f"column 'y' ignored: {why}"] == 1
     path = pictures(tmp_path, ["y"], [[value] for value in values])
-    assert failure(path) == (
-        f"A table must have a column that can be learned. Received: {path}, with "
-        f"column 'y' ignored: {why}"
-    )
+    message = failure(path)
+    assert message.startswith("A table must have a column that can be learned. ")
+    assert message.endswith(f"column 'y' ignored: {why}")
 
 
 def test_targets_and_ignored_columns(tmp_path):
@@ -298,14 +299,32 @@ def test_a_row_without_a_group(tmp_path):
     assert problems.dropped == [(f"{path}, row 5", reason)]
 
 
-def test_a_group_and_a_column_of_splits(tmp_path):
-    rows = [f"{i % 2},{i % 10},{s}" for i, s in enumerate(parts(40))]
-    path = write(tmp_path, "\n".join(["y,who,split", *rows]))
-    options = {"targets": ("y",), "group": "who", "split_column": "split"}
-    assert failure(path, **options) == (
-        "Of `split_column` and `group` only one can say how rows are split. "
-        "Received: split_column='split', group='who'"
-    )
+def test_a_group_within_the_splits_of_a_column(tmp_path):
+    # The test is the table's own; validation is cut from training, group by group.
+    words = ["test" if i % 10 == 9 else "train" for i in range(200)]
+    rows = [f"{i % 2},{i % 10},{i * 0.37:.2f},{word}" for i, word in enumerate(words)]
+    path = write(tmp_path, "\n".join(["y,who,x,split", *rows]))
+    problems = Problems()
+    found = table.load(path, problems, targets=("y",), group="who")
+    assert names(found) == ("x",) and list(found.fields) == ["y"]
+    assert (found.splits[9::10] == "test").all()
+    assert (found.splits == "test").sum() == 20
+    whos = [set(found.splits[who::10].tolist()) for who in range(9)]
+    assert sorted(map(sorted, whos)) == [["train"]] * 8 + [["validation"]]
+    assert not [what for what in problems.notes if "several splits" in what]
+    # A group that the table itself divides is said.
+    rows[0] = rows[0].replace("train", "test")
+    path = write(tmp_path, "\n".join(["y,who,x,split", *rows]))
+    again = table.load(path, problems, targets=("y",), group="who")
+    assert again.splits[0] == "test"
+    (worst, what, count), *_ = problems.findings()
+    assert (worst, count) == ("high", 1) and "'who', the `group`" in what
+    # All three may be given.
+    rows = [f"{i % 2},{i % 10},{i * 0.37:.2f},{s}" for i, s in enumerate(parts(40))]
+    path = write(tmp_path, "\n".join(["y,who,x,part", *rows]))
+    options = {"targets": ("y",), "group": "who", "split_column": "part"}
+    found = table.load(path, Problems(), **options)
+    assert found.splits.tolist()[-2:] == ["validation", "test"]
     assert failure(path, **{**options, "split_column": "who"}) == (
         "A column must not stand in `split_column` and in `group`. "
         "Received: 'who' in both"
@@ -402,8 +421,8 @@ def test_what_stands_for_missing(tmp_path):
     _, column, _ = one_column(tmp_path, values)
     assert column.tolist() == [-1] * 8 + [0, 1]
     field, column, _ = one_column(tmp_path, values, missing=("x",))
-    assert field.class_names[:3] == ("", "-", "?")
-    assert column[8] == -1
+    assert field.class_names[:3] == ("-", "?", "NA")
+    assert column[7:9].tolist() == [-1, -1]  # what is empty is missing all the same
 
 
 def test_names_in_other_letters(tmp_path):
@@ -477,18 +496,17 @@ def change(root, old, new, rows=ROWS):
         ("a1.jpg", "", "row 3", "column 'file' names no picture"),
         ("a1.jpg", "a0.jpg", "row 3", "picture 'a0.jpg' stands in row 2 already"),
         ("a1.jpg", "x/../a0.jpg", "row 3", None),
-        ("a1.jpg", "../a1.jpg", "row 3", "picture '../a1.jpg' lies outside {root}"),
         (
             "a1.jpg",
-            "..\\..\\a1.jpg",
+            "..\\..\\b1.jpg",
             "row 3",
-            "picture '..\\\\..\\\\a1.jpg' lies outside {root}",
+            r"picture '..\\..\\b1.jpg' lies outside {root}, which has none so called",
         ),
         (
             "a1.jpg",
-            "/etc/a1.jpg",
+            "/etc/b1.jpg",
             "row 3",
-            "picture '/etc/a1.jpg' lies outside {root}",
+            "picture '/etc/b1.jpg' lies outside {root}, which has none so called",
         ),
         ("a1.jpg", "b1.jpg", "{root}/b1.jpg", "there is no such picture"),
     ],

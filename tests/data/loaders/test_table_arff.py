@@ -24,14 +24,14 @@ def read(tmp_path, text):
     path = tmp_path / "table.arff"
     path.write_text(text)
     found = table_file.find(str(path))
-    return table_file.read(found, Problems(), missing=("", "?"))
+    return table_file.read(found, Problems())
 
 
 def test_names_rows_and_quotes(tmp_path):
     found = read(tmp_path, TEXT)
     columns = {name: column.to_pylist() for name, column in found.columns.items()}
     assert columns == {
-        "wing span": ["1.5", None, "2"],
+        "wing span": ["1.5", "?", "2"],
         "name": ["blue, or red", "a tit, 'two'", 'it\'s "odd"'],
         'it\'s "big"': ["yes", "no", "yes"],
     }

@@ -1,12 +1,10 @@
 """Tables as people write them."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import scipy.io.wavfile
 
 from p5_keras.data.loaders import table, table_columns
-from p5_keras.data.loaders.table_numbers import plain_numbers
 from p5_keras.data.records import Problems
 
 
@@ -18,34 +16,6 @@ def write(root, content, name="table.csv", encoding="utf-8"):
 
 def columns(records):
     return list(records.inputs)
-
-
-@pytest.mark.parametrize(
-    ("cells", "numbers", "what"),
-    [
-        (["1,234", "12", "-1,234,567.5"], ["1234", "12", "-1234567.5"], "thousands"),
-        (["12,5", "1.234,25", "-7"], ["12.5", "1234.25", "-7"], "decimals"),
-        (["0,125", "0,250"], ["0.125", "0.250"], "decimals"),
-        (["$3.50", "-$ 2", "4 €"], ["3.50", "-2", "4"], "units"),
-        (["40%", "3.5 %"], ["40", "3.5"], "units"),
-        (["1,5"] * 9 + ["none"], ["1.5"] * 9 + ["none"], "decimals"),
-    ],
-)
-def test_numbers_are_read_as_they_are_written(cells, numbers, what):
-    problems = Problems()
-    found = plain_numbers(pa.array([*cells, None]), "x", problems)
-    assert found.to_pylist() == [*numbers, None]
-    (note,) = problems.notes
-    assert note.startswith("column 'x' has numbers with") and what in note
-
-
-@pytest.mark.parametrize(
-    "cells", [["1.5", "2", "1e-3"], ["red", "3,5"], ["2021-01-02"], ["1,2,3"], [None]]
-)
-def test_other_cells_stay_as_they_are(cells):
-    problems, values = Problems(), pa.array(cells, pa.string())
-    assert plain_numbers(values, "x", problems).to_pylist() == cells
-    assert not problems.notes
 
 
 def test_a_comma_between_labels_is_none_of_a_number(tmp_path):
@@ -203,6 +173,7 @@ def test_spaces_between_cells(tmp_path):
     ]
     path = write(tmp_path, "\r\n".join(lines) + "\r\n", "auto-mpg.data")
     options = {"targets": ("column_0",), "header": False, "texts": ("column_4",)}
+    options["numbers"] = ("column_2",)
     for delimiter in (None, "space"):
         found = table.load(path, Problems(), delimiter=delimiter, **options)
         assert columns(found) == ["column_1", "column_2", "column_3", "column_4"]

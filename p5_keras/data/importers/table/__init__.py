@@ -1,0 +1,1 @@
+"""Tables: how each column is read, decided once and kept."""
