@@ -169,7 +169,7 @@ def test_what_is_worth_a_look_is_found_when_data_are_read(tmp_path):
     data = user_data(f"table:{table}", ["targets=kind,more,y y"])
     found = [(severity, what) for severity, what, _ in data.records.problems.findings()]
     for severity, start in (
-        ("high", "15 of 20 rows of test stand in train too (x="),
+        ("high", "12 of 20 rows of test stand in train too (x="),
         ("high", "input 'x' says the target 'more' in other words"),
         ("medium", "column 'patient ID' has the name of a group, and "),
     ):

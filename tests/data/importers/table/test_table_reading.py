@@ -197,7 +197,8 @@ ROWS = "y;x;c;d\n" + "".join(
 def test_other_data_are_read_as_training_was(tmp_path):
     first = table.load(write(tmp_path, ROWS), Problems(), targets=("y",))
     kept = json.loads(json.dumps(first.reading))
-    assert reading(kept).config() == kept and reading({"splits": 1}) is None
+    assert reading(kept).config().items() <= kept.items()
+    assert reading({"splits": 1}) is None
     again = table.load(write(tmp_path, ROWS), Problems(), reading=kept)
     assert again.fields == first.fields and again.reading == first.reading
     np.testing.assert_array_equal(again.columns["y"], first.columns["y"])
