@@ -144,6 +144,12 @@ def as_read(records: Records, reading: Reading, whole: bool = False) -> Records:
             source, records.fields[source], records.columns[source], wanted.kind
         )
         columns[name], others = _by_name(own, column, wanted)
+        if own.kind == "mask" and len(own.class_names) > len(wanted.class_names):
+            more = ", ".join(own.class_names[len(wanted.class_names) :])
+            records.problems.note(
+                f"pixels of classes that the model lacks have no label: {more}",
+                severity="medium",
+            )
         for class_name, rows in others.items():
             reason = _reason(class_name, name, wanted, len(rows))
             bad = dict.fromkeys(map(int, rows), reason) | bad
@@ -171,8 +177,8 @@ def _by_name(
     """Returns a column with the wanted classes' numbers, and rows of other classes."""
     names = list(wanted.class_names)
     others = [i for i, name in enumerate(own.class_names) if name not in names]
-    if own.kind == "mask" and not others:
-        return column, {}
+    if own.kind == "mask" and (not others or min(others) >= len(names)):
+        return column, {}  # further values have no label
     if own.kind == "number" or own.class_names == wanted.class_names:
         return column, {}
     # The last place is for what is negative.
