@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -102,6 +103,8 @@ def test_a_second_export_replaces_the_first(tmp_path):
 
     for bias in (1.0, 2.0):
         p5.export.saved_model(vector_model(bias), tmp_path)
+    told = json.loads((tmp_path / "assets.extra" / "tasks.json").read_text())
+    assert told == {"size": {"kind": "regression", "class_names": []}}
     serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     # The input of vectors is called "input".
     value = serve(input=tf.zeros([5, 3]))["size_value"]

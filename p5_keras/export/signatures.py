@@ -1,7 +1,9 @@
 """A SavedModel with decoded, named outputs."""
 
 import dataclasses
+import json
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -134,6 +136,20 @@ def saved_model(
     with whole(path) as partial:
         archive.write_out(os.fspath(partial), verbose=False)
         write_warm_up(partial, requests)
+        _write_tasks(model, pathlib.Path(partial) / "assets.extra")
+
+
+def _write_tasks(model: MultiTaskModel, folder: pathlib.Path) -> None:
+    """Writes the kind of each task, and the names of its classes in their order."""
+    tasks = {
+        task.name: {
+            "kind": task.kind,
+            "class_names": list(getattr(task, "class_names", ())),
+        }
+        for task in model.tasks
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "tasks.json").write_text(json.dumps(tasks, indent=1) + "\n")
 
 
 def decoded(model: MultiTaskModel, x: Tensor) -> dict[str, Tensor]:

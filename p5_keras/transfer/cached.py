@@ -126,4 +126,6 @@ def _computed(source: Source, features: Any, batch_size: int) -> Source:
         parts.append(tf.nest.map_structure(lambda part: part.numpy(), example))
     columns = tf.nest.map_structure(lambda *rows: np.concatenate(rows), *parts)
     kept = {n: getattr(source, n) for n in ("ordered", "groups", "together")}
+    if source.transform is None:  # else its labels are others
+        kept["reading"] = source.reading
     return dataclasses.replace(Source(source.size, reader(columns)), **kept)
