@@ -13,6 +13,7 @@ import numpy as np
 from p5_keras.data import infer
 from p5_keras.data.importers import image_values, sound_values
 from p5_keras.data.records import Field, Records
+from p5_keras.inputs import Input
 
 Reading = Mapping[str, Any]
 
@@ -79,6 +80,21 @@ def as_field(stored: Mapping[str, Any]) -> Field:
         tuple(stored["values"]),
         stored["encoding"],
     )
+
+
+def as_input(stored: Mapping[str, Any]) -> Any:
+    """Returns a stored input, of a class that is known: nothing is imported for it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    kind = keras.saving.get_registered_object(stored["registered_name"])
+    if not (isinstance(kind, type) and issubclass(kind, Input)):
+        raise ValueError(
+            "An input must be of `p5_keras.inputs`, or registered with Keras. "
+            f"Received: {stored['registered_name']!r}"
+        )
+    return kind.from_config(dict(stored["config"]))
 
 
 def kept(records: Records) -> Records:
@@ -161,8 +177,7 @@ def as_read(records: Records, reading: Reading, whole: bool = False) -> Records:
         if whole:
             raise ValueError(f"{where}: {reason}")
         records.problems.bad(where, reason)
-    load = keras.saving.deserialize_keras_object
-    encoders = {name: load(one) for name, one in reading["encoders"].items()}
+    encoders = {name: as_input(one) for name, one in reading["encoders"].items()}
     keep = np.ones(len(records), bool)
     keep[list(bad)] = False
     found = replace(

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.importers import sound_values
 from p5_keras.data.importers.sound_values import Sound
 from p5_keras.data.records import Problems, Records
@@ -41,7 +41,7 @@ def heard(
     training = records.splits == "train"
     rule = records.reading.get("sounds")
     if known := records.reading.get("encoders", {}).get("sound"):
-        encoder = keras.saving.deserialize_keras_object(known)
+        encoder = readings.as_input(known)
         rate, seconds = encoder.rate, encoder.seconds
     sounds, encoder, good, rule = read(
         files, training, records.problems, rate, seconds, rule, max_bytes

@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-import keras
 import numpy as np
 
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.loaders import table_inputs
 from p5_keras.data.records import Records
 
@@ -66,7 +66,7 @@ def written(records: Records, files: Sequence[str], encoding: str) -> Records:
     if known is None:
         encoder = table_inputs.text("text", texts[training])
     else:
-        encoder = keras.saving.deserialize_keras_object(known)
+        encoder = readings.as_input(known)
     table_inputs.note_cut_off(texts[good], encoder, records.problems)
     return replace(
         records.take(good),

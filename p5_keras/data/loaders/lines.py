@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders.table_csv import utf8
 from p5_keras.data.loaders.table_inputs import text
@@ -54,7 +54,7 @@ def load(
     splits, rule = cut(own.tolist(), None, None, (0.9, 0.05, 0.05), problems, reading)
     splits = splits[place]
     if known := (reading or {}).get("encoders", {}).get("text"):
-        encoder = keras.saving.deserialize_keras_object(known)
+        encoder = readings.as_input(known)
     else:
         encoder = text("text", texts[splits == "train"])
     return Records(

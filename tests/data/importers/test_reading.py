@@ -2,12 +2,13 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import p5_keras as p5
-from p5_keras.data.importers.reading import EARLIER, as_read, kept, load
+from p5_keras.data.importers.reading import EARLIER, as_input, as_read, kept, load
 from p5_keras.data.records import Field, Problems, Records
 
 BOX = np.float32([[0, 0, 1, 1]])
@@ -301,6 +302,15 @@ def test_a_model_is_saved_with_how_its_data_were_read(tmp_path):
     model.save(tmp_path / "m.keras")
     loaded = p5.MultiTaskModel.from_config(model.get_config())
     assert dict(loaded.reading) == reading
-    import keras
 
     assert dict(keras.saving.load_model(tmp_path / "m.keras").reading) == reading
+
+
+def test_an_input_is_of_a_class_that_is_known():
+    text = p5.inputs.Text("text", 4, vocabulary=["a", "b"])
+
+    saved = json.loads(json.dumps(keras.saving.serialize_keras_object(text)))
+    assert as_input(saved).get_config() == text.get_config()
+    for name in ("Lambda", "keras.layers>Dense", "os>system"):
+        with pytest.raises(ValueError, match="An input must be of"):
+            as_input({**saved, "registered_name": name})
