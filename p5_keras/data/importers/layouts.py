@@ -32,6 +32,7 @@ _LABELS = _words(
 )
 # Those that are nothing else, whatever lies beside them.
 _PLAIN = _words("images imgs jpegimages"), _words("masks labels annotations")
+_MASKS = _words("masks labels annotations segmentationclass segmentationobject trimaps")
 _BESIDE = _words("imagesets sets lists meta metadata docs readme")
 # Names of what programs leave, and of no class.
 _WORK = _words(
@@ -137,6 +138,15 @@ def masks_beside(files: Sequence[pathlib.Path]) -> list[pathlib.Path]:
                 break
     # A face with a mask is a photograph.
     return found if found and _few_values(found) else []
+
+
+def of_labels(file: pathlib.PurePath) -> bool:
+    """Whether a file lies in a folder that is called as those of masks or labels.
+
+    Args:
+        file: Its path within the set.
+    """
+    return any(part.casefold() in _MASKS for part in file.parts[:-1])
 
 
 def prefixed(files: Sequence[pathlib.Path]) -> str:

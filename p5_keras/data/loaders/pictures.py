@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.data.importers import layouts
 from p5_keras.data.importers.splits import cut
 from p5_keras.data.loaders import listing
 from p5_keras.data.records import Problems, Records
@@ -42,6 +43,12 @@ def load(
             problems.bad(listing.printable(file), reason)
         else:
             images.append(str(file))
+    problems.note(
+        "pictures in folders of masks or labels, read as the others are; give the "
+        "folder of the pictures alone to leave them out",
+        sum(layouts.of_labels(pathlib.Path(p).relative_to(root)) for p in images),
+        "medium",
+    )
     if len(images) < 3:
         raise ValueError(
             "`path` must hold three pictures at least, one for each split. "

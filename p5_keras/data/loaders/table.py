@@ -26,6 +26,7 @@ from p5_keras.data.loaders.table_file import Table
 from p5_keras.data.loaders.table_options import check
 from p5_keras.data.loaders.table_roles import Roles, decide
 from p5_keras.data.records import Field, Problems, Records
+from p5_keras.data.sound_file import MAX_BYTES
 
 
 def load(
@@ -38,6 +39,7 @@ def load(
     sound_dir: str | None = None,
     rate: int | None = None,
     seconds: float | None = None,
+    max_sound_bytes: int = MAX_BYTES,
     targets: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
@@ -82,6 +84,7 @@ def load(
             the table's, or the one around it that holds a folder called audio.
         rate: Samples a second that sounds are brought to; see `folder_sounds.read`.
         seconds: Length of a sound; see there.
+        max_sound_bytes: A WAV file with more bytes of samples is a bad example.
         targets: The columns to learn.
         ignore: Columns that are not used at all.
         classes: Columns that hold classes, whatever they look like.
@@ -198,7 +201,7 @@ def load(
     )
     if not sounds:
         return records
-    return folder_sounds.heard(records, paths.tolist(), rate, seconds)
+    return folder_sounds.heard(records, paths.tolist(), rate, seconds, max_sound_bytes)
 
 
 def _without_faults(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p5_keras.data.loaders import folder
+from p5_keras.data.loaders import folder, pictures
 from p5_keras.data.records import Problems
 
 N = range(4)
@@ -208,3 +208,11 @@ def test_masks_among_the_pictures_of_a_class(tmp_path):
     files = [f"{c}/{i}{end}.png" for c in "ab" for i in N for end in ("", "_mask")]
     write(tmp_path / "b", files)
     assert len(folder.load(str(tmp_path / "b"), Problems())) == 16
+
+
+def test_masks_among_pictures_without_labels_are_noted(tmp_path):
+    write(tmp_path / "set", [*PAIR, "unmasked/a.png"])
+    problems = Problems()
+    assert len(pictures.load(str(tmp_path / "set"), problems)) == 9
+    (count,) = [n for what, n in problems.notes.items() if "masks" in what]
+    assert count == 4

@@ -6,7 +6,7 @@ import pytest
 from scipy.io import wavfile
 
 from p5_keras.data.importers import sound_values
-from p5_keras.data.loaders import folder
+from p5_keras.data.loaders import folder, table
 from p5_keras.data.records import Problems
 from p5_keras.data.sound_file import read_sound
 
@@ -121,6 +121,12 @@ def test_a_header_that_promises_too_much(tmp_path):
     root = written(tmp_path / "set", (TONE * 32768).astype("int16"))
     with pytest.raises(ValueError, match="more than max_sound_bytes=500"):
         load(root, max_sound_bytes=500)
+    rows = "\n".join(f"{i}.wav,{'ab'[i % 2]}" for i in range(5))
+    (tmp_path / "set" / "cat" / "t.csv").write_text(f"file,y\n{rows}\n")
+    with pytest.raises(ValueError, match="more than max_sound_bytes=500"):
+        table.load(
+            str(tmp_path / "set" / "cat" / "t.csv"), Problems(), max_sound_bytes=500
+        )
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[24:32] = struct.pack("<II", 2_000_000, 4_000_000)
     (tmp_path / "c.wav").write_bytes(content)
