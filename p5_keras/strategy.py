@@ -122,7 +122,9 @@ def _cluster(config: str | None) -> Mapping[str, Sequence[str]]:
         cluster = {job: list(tasks) for job, tasks in found.get("cluster", {}).items()}
         if cluster:
             cluster[found["task"]["type"]][int(found["task"]["index"])]
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+    except (
+        *(ValueError, TypeError, AttributeError, LookupError, RecursionError),
+    ) as error:
         raise ValueError(
             "TF_CONFIG must be JSON such as {'cluster': {'worker': ['host:port', …]}, "
             "'task': {'type': 'worker', 'index': 0}}, the task one of the cluster. "

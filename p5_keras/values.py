@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +31,7 @@ def typed(name: str, text: str, hint: Any) -> Any:
         return None
     try:
         value = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         value = {"true": True, "false": False}.get(text.lower(), text)
     if str in options and not isinstance(value, str):
         value = text
@@ -48,7 +49,8 @@ def typed(name: str, text: str, hint: Any) -> Any:
         "None" if o is type(None) else str(o) if typing.get_args(o) else o.__name__
         for o in options
     )
-    raise ValueError(f"`{name}` must be of type {wanted}. Received: {name}={text}")
+    shown = text if len(text) <= 100 else f"{text[:100]}…"
+    raise ValueError(f"`{name}` must be of type {wanted}. Received: {name}={shown}")
 
 
 def keywords(
@@ -94,6 +96,8 @@ def _converted(value: Any, hint: Any) -> Any:
             inner = (inner[:1] or (Any,)) * len(value)
         if len(inner) == len(value):
             return kind(map(_converted, value, inner))
+    elif type(value) is float and not math.isfinite(value):
+        raise TypeError  # as 1e400 is
     elif kind is Any or type(value) is kind:
         return value
     elif kind is Mapping and isinstance(value, dict):

@@ -15,6 +15,9 @@ from p5_keras.data.picture_check import Look
 # To be raised when what is checked changes.
 _VERSION = 2
 
+#: What a file raises that is cut off, nested without end, or of another version.
+_BROKEN = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+
 
 class Seen:
     """Looks by file, in one JSON file.
@@ -33,7 +36,7 @@ class Seen:
             with path.open(encoding="utf-8") as file:
                 found = json.load(file)
             self._old = {key: _look(value) for key, value in found.items()}
-        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        except (OSError, *_BROKEN):
             self._old = {}  # not there yet, cut off, or of another version
 
     def look(self, look: Callable[..., Look], path: str, *args: Any) -> Look:

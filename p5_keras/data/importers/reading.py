@@ -1,6 +1,5 @@
 """How a data set is read: decided on the training data, kept with run and model."""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from p5_keras import json_file
 from p5_keras.data import infer
 from p5_keras.data.importers import image_values, sound_values
 from p5_keras.data.records import Field, Records
@@ -48,7 +48,7 @@ def load(reading: str | os.PathLike[str] | Reading, dataset: str = "") -> Readin
         )
     if not file.exists():
         return EARLIER
-    found = json.loads(file.read_text("utf-8"))["readings"]
+    found = json_file.read(file, {"readings": [dict]})["readings"]
     own = [one for one in found if one.get("dataset") == dataset] or found
     if len(own) > 1:
         known = [one.get("dataset") for one in found]

@@ -56,7 +56,7 @@ def splits(folder: pathlib.Path, problems: Problems) -> dict[str, tuple[str, str
             continue
         here: set[str] = set()
         for number, line in lines(file):
-            name = listing.stem(re.sub(r"\s+-?[01]$", "", line))
+            name = listing.stem(_unmarked(line))
             where = f"{listing.printable(file)}, line {number}"
             split, before = found.setdefault(name, (LISTS[word], where))
             if name in here:
@@ -95,11 +95,17 @@ def class_names(folder: pathlib.Path) -> tuple[str, ...]:
     return ()
 
 
+def _unmarked(line: str) -> str:
+    """Returns a line without the mark behind the name: 1, -1 or 0."""
+    words = line.rsplit(maxsplit=1)
+    return words[0] if len(words) == 2 and words[1] in ("0", "1", "-0", "-1") else line
+
+
 def _label_map(file: pathlib.Path) -> list[str]:
     """Returns the names in a label map of TensorFlow's, in the order of their ids."""
     text = "\n".join(line for _, line in lines(file))
     found = []
-    for item in re.findall(r"item\s*\{(.*?)\}", text, re.DOTALL):
+    for item in re.findall(r"item\s*\{([^{}]*)\}", text):
         number = re.search(r"\bid\s*:\s*(\d+)", item)
         name = re.search(r"\bname\s*:\s*(['\"])(.*?)\1", item)
         if number and name:
