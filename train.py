@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import sys
 
 if __name__ == "__main__":  # until `run` takes signals there is nothing to save
     for name, code in (("SIGTERM", 75), ("SIGINT", 130), ("SIGHUP", 129)):
@@ -13,89 +14,66 @@ if __name__ == "__main__":  # until `run` takes signals there is nothing to save
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
-from absl import flags, logging
+from absl import logging
 
-import p5_keras as p5
-from p5_keras.training import data_identity
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("recipe", None, "A name in models/, or a path; it is executed.")
-flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a name.")
-flags.DEFINE_multi_string("dataset_options", None, "name=value; repeatable.")
-flags.DEFINE_enum("on_bad_example", None, ["raise", "skip"], "Default: raise.")
-flags.DEFINE_string("workdir", None, "Folder of the run. Default: runs/<name>.")
-flags.DEFINE_enum("mode", "train", p5.plan.MODES, "What to do.")
-flags.DEFINE_multi_string("set", [], "name=value of the recipe's Config; repeatable.")
-flags.DEFINE_string("data_dir", None, "Folder with a local copy of the data.")
-flags.DEFINE_integer("batch_size", None, "Global batch size.")
-flags.DEFINE_integer("epochs", None, "Number of epochs.")
-flags.DEFINE_integer("steps_per_epoch", None, "Steps an epoch. Default: all examples.")
-flags.DEFINE_float("learning_rate", None, "Highest learning rate of the schedule.")
-flags.DEFINE_string("trunk", None, "A class of p5_keras.trunks.")
-flags.DEFINE_string("init_from", None, "run:PATH, .keras or .weights.h5 for the trunk.")
-flags.DEFINE_string("freeze", None, "Not trained: trunk, stage:N or none.")
-flags.DEFINE_string("sharing", None, "A class of p5_keras.sharing, or none.")
-flags.DEFINE_string("weighting", None, "A class of p5_keras.weighting, or none.")
-flags.DEFINE_string("precision", None, "float32, mixed_bfloat16 or mixed_float16.")
-flags.DEFINE_string("strategy", "auto", "none, mirrored, multiworker or tpu.")
-flags.DEFINE_string("tpu", None, "Address of a TPU; 'local' in Colab.")
-flags.DEFINE_string("tpu_topology", "v5e:2x2", "TPU for --mode=tpu_check.")
-flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
-flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
-flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
-flags.DEFINE_list("export", ["saved_model"], f"Of {list(p5.export.FILES)}, or empty.")
-flags.DEFINE_list("tasks", None, "Tasks to train or to export. Default: all.")
-flags.DEFINE_list("compare", ["NashMTL"], "Arms; see docs/compare.md.")
-flags.DEFINE_integer("seeds", 3, "Runs of each model for --mode=compare.")
-flags.DEFINE_float("budget_minutes", None, "Time for --mode=compare. Default: any.")
-flags.DEFINE_integer("trials", 8, "Settings that a search tries; 0: no search.")
-flags.DEFINE_integer("folds", 1, "Folds that a search is cross-validated by.")
-flags.DEFINE_integer("fold", None, "Fold of --mode=trial, from 0 on.")
-flags.DEFINE_integer("jobs", None, "Runs at a time for --mode=compare.")
-flags.DEFINE_bool("smoke", False, "Two steps on a little data, to see that it runs.")
-flags.DEFINE_bool("debug", False, "Run eagerly and show tracebacks.")
-flags.DEFINE_string("input", None, "Folder or table for --mode=predict.")
+import p5_keras as p5  # loads Keras and TensorFlow when it is first asked for something
+from p5_keras.cli.flags import FLAGS, checked
+from p5_keras.cli.modes import NEW_MODES, RUNS
 
 
 def main(argv: list[str]) -> None:
     """Reads the flags, lets workers find each other, does what --mode says."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-    devices = dict.fromkeys(p5.plan.RUNS, FLAGS.strategy) | {"compare": "cpu"}
+    import keras
+
+    devices = dict.fromkeys(RUNS, FLAGS.strategy) | {"compare": "cpu"}
     strategy = p5.strategy.get(devices.get(FLAGS.mode, "none"), FLAGS.tpu)
     plan = p5.plan.decide(FLAGS.flag_values_dict(), p5.strategy.is_chief(strategy))
     keras.utils.set_random_seed(FLAGS.seed)
     keras.config.set_dtype_policy(plan.config.precision)
-    train(plan, strategy) if FLAGS.mode in p5.plan.NEW_MODES else use(plan)
+    train(plan, strategy) if FLAGS.mode in NEW_MODES else use(plan)
 
 
 def use(plan) -> None:
     """Evaluates, exports or predicts with the best model of a workdir."""
+    if FLAGS.mode == "export":
+        return export(plan, FLAGS.export)
     model, size = plan.workdir.best_model(), plan.config.batch_size
-    split, batches = {"eval": "test", "export": "validation"}.get(FLAGS.mode), None
-    if split and plan.recipe:
-        source = plan.recipe.data(plan.config, model.tasks, split)
-        batches = p5.data.evaluation(source, model.tasks, size)
     if FLAGS.mode == "eval":
+        source = plan.recipe.data(plan.config, model.tasks, "test")
+        batches = p5.data.evaluation(source, model.tasks, size)
         p5.plan.show_changes(plan, model.tasks, source)
         p5.results.show(model, batches, p5.data.by_source(source, model.tasks, size))
-    elif FLAGS.mode == "export":
-        p5.export.write(model, plan.workdir.path, FLAGS.export, batches, FLAGS.tasks)
     else:
         out = plan.workdir / "predictions"
         done, skipped = p5.predict_input(model, FLAGS.input, out, plan.options)
         print(f"{done} predictions in {p5.naming.printable(out)}, {skipped} skipped")
 
 
+def export(plan, forms) -> None:
+    """Exports the best model of a workdir, and compares it on the recipe's data."""
+    model, batches = plan.workdir.best_model(), None
+    if plan.recipe:
+        source = plan.recipe.data(plan.config, model.tasks, "validation")
+        batches = p5.data.evaluation(source, model.tasks, plan.config.batch_size)
+    tasks = FLAGS.tasks if FLAGS.mode == "export" else None
+    p5.export.write(model, plan.workdir.path, forms, batches, tasks)
+
+
 def train(plan, strategy) -> None:
     """Trains a recipe, from the start or from where its workdir is."""
     recipe, config, workdir = plan.recipe, plan.config, plan.workdir
     shard = p5.strategy.shard(strategy, config.batch_size)
-    runs = FLAGS.mode in p5.plan.RUNS
+    runs = FLAGS.mode in RUNS
     if runs and (finished := workdir.begin(plan.decided)):
+        files = p5.export.FILES
+        if missing := [f for f in FLAGS.export if not (workdir / files[f]).exists()]:
+            export(plan, missing)
         print(p5.report.leaderboard(finished))
         return
+
+    from p5_keras.training import data_identity
 
     # Data: examples by number, from which batches are made for training and evaluation.
     tasks, batch_size = plan.tasks(), config.batch_size
@@ -156,6 +134,7 @@ def train(plan, strategy) -> None:
 
 def run() -> None:
     """Runs the command; the exit codes are in docs/distributed.md."""
+    checked(sys.argv)
     p5.faults.run(main)
 
 

@@ -1,97 +1,29 @@
 """p5_keras: one shared trunk, many named heads, one joint objective."""
 
-try:
-    import keras as _keras
+from typing import Any
 
-    _backend = _keras.backend.backend()
-except ModuleNotFoundError as _error:  # Another backend, which is not installed.
-    if _error.name not in ("jax", "torch", "openvino"):
-        raise
-    _backend = _error.name
-if _backend != "tensorflow":
-    raise ImportError(
-        "p5_keras needs Keras on TensorFlow; set KERAS_BACKEND=tensorflow. "
-        f"Received: KERAS_BACKEND={_backend}"
-    )
-
-from p5_keras import (
-    catalog,
-    compare,
-    cost,
-    data,
-    evaluation,
-    export,
-    faults,
-    grow,
-    inputs,
-    losses,
-    metrics,
-    optimizers,
-    plan,
-    pretraining,
-    recipe,
-    report,
-    results,
-    sharing,
-    strategy,
-    tasks,
-    tpu_check,
-    transfer,
-    trunks,
-    weighting,
-)
-from p5_keras.affinity import Affinity
-from p5_keras.averaging import averaged_weights
-from p5_keras.build import build_model
-from p5_keras.checkpoint import Checkpoints
-from p5_keras.model import MultiTaskModel
-from p5_keras.predict import predict_folder
-from p5_keras.predict_raw import predict_input
-from p5_keras.progress import EpochTable
-from p5_keras.sharing import Sharing
-from p5_keras.task import Task
-from p5_keras.task_stopping import TaskStopping
-from p5_keras.trunk import Trunk
-from p5_keras.workdir import Workdir
+from p5_keras.cli.command import is_command
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Affinity",
-    "Checkpoints",
-    "EpochTable",
-    "MultiTaskModel",
-    "Sharing",
-    "Task",
-    "TaskStopping",
-    "Trunk",
-    "Workdir",
-    "averaged_weights",
-    "build_model",
-    "catalog",
-    "compare",
-    "cost",
-    "data",
-    "evaluation",
-    "export",
-    "faults",
-    "grow",
-    "inputs",
-    "losses",
-    "metrics",
-    "optimizers",
-    "plan",
-    "predict_folder",
-    "predict_input",
-    "pretraining",
-    "recipe",
-    "report",
-    "results",
-    "sharing",
-    "strategy",
-    "tasks",
-    "tpu_check",
-    "transfer",
-    "trunks",
-    "weighting",
-]
+
+def __getattr__(name: str) -> Any:
+    """Loads all public names, when the command asks for one of them.
+
+    The command looks at its flags first, without Keras and TensorFlow.
+    """
+    global _loaded
+    if _loaded or name.startswith("__"):
+        raise AttributeError(f"module 'p5_keras' has no attribute {name!r}")
+    _loaded = True
+    from p5_keras import _api
+
+    globals().update({n: getattr(_api, n) for n in _api.__all__})
+    globals()["__all__"] = _api.__all__
+    return __getattr__(name) if name not in globals() else globals()[name]
+
+
+_loaded = not is_command()
+if _loaded:
+    from p5_keras._api import *  # noqa: F403
+    from p5_keras._api import __all__ as __all__

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from p5_keras import objective, replicas, strategy
+from p5_keras import keras_settings, objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
 from p5_keras.data import generators
 from p5_keras.inference import predictions, whole_set_metrics
@@ -63,6 +63,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         reading: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        keras_settings.check()
         super().__init__(*args, **kwargs)
         made_by = [getattr(y, "made_by", None) for y in dict(self.output).values()]
         if not tasks and (origin := made_by[0]) is not None:  # see `_run_through_graph`
@@ -119,6 +120,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         Raises:
             ValueError: A key is not the name of a task, or a weight is negative.
         """
+        keras_settings.check()
         names = self.task_names
         check_argument("loss_weights", loss_weights, names)
         # Losses and metrics that are left out are the tasks' own.

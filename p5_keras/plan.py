@@ -11,20 +11,16 @@ from p5_keras import catalog, transfer
 from p5_keras import recipe as recipes
 from p5_keras.affinity import Affinity, Batches
 from p5_keras.checkpoint import Checkpoints
+from p5_keras.cli.modes import NEW_MODES, RUNS
 from p5_keras.data import SPLITS, Source, fold, summary
 from p5_keras.model import MultiTaskModel
+from p5_keras.paths import absolute
 from p5_keras.progress import EpochTable
 from p5_keras.task import Task
 from p5_keras.task_stopping import TaskStopping
 from p5_keras.training import data_identity
 from p5_keras.values import typed, unknown
 from p5_keras.workdir import Workdir
-
-#: Modes that make a run; a trial takes the validation split for the test split too.
-RUNS = ("train", "trial")
-#: Modes that start from a recipe, and modes that start from what a workdir holds.
-NEW_MODES = (*RUNS, "compare", "summary", "tpu_check")
-MODES = (*NEW_MODES, "eval", "predict", "export")
 
 
 @dataclass(frozen=True)
@@ -178,13 +174,19 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
         given |= {"epochs": 1, "steps_per_epoch": 2}
     settings = recipes.settings(config, before) + flags["set"]
     config = recipes.configure(config, settings, given)
+    own = ("dataset", "data_dir", "init_from")
+    found = {key: getattr(config, key) for key in own if hasattr(config, key)}
+    found = {key: absolute(key, value) for key, value in found.items()}
+    config = dataclasses.replace(config, **found)
+    if not new and not flags["dataset"]:
+        _still_there(found.get("dataset"), workdir)
     begun = _begun(workdir, name, config) if flags["mode"] in RUNS else before
     if begun:
         config = dataclasses.replace(config, reading=str(workdir.path))
     if new and hasattr(recipe, "complete"):
         config = _as_before(config, recipe.complete(config), begun)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
-    decided |= {"recipe": name, "trial": flags["mode"] == "trial"}
+    decided |= {"recipe": absolute("recipe", name), "trial": flags["mode"] == "trial"}
     if number is not None:
         decided["fold"] = [number, folds]
     return Plan(recipe, config, workdir, decided | recipes.describe(config))
@@ -197,7 +199,8 @@ def _begun(workdir: Workdir, recipe: str, config: recipes.Config) -> dict[str, A
     before = workdir.read("config.json") or {}
     now = {"recipe": recipe, **recipes.describe(config)}
     same = ("recipe", "dataset", "dataset_options", "data_dir")
-    return before if all(before.get(k) == now.get(k) for k in same) else {}
+    known = all(absolute(k, before.get(k)) == absolute(k, now.get(k)) for k in same)
+    return before if known else {}
 
 
 def _as_before(
@@ -215,6 +218,20 @@ def _as_before(
     made = {n for n in left if getattr(now, n) is not None}
     known = {name: value for name, value in before.items() if name in made}
     return recipes.configure(now, recipes.settings(config, known))
+
+
+def _still_there(dataset: Any, workdir: Workdir) -> None:
+    """Checks that the data of a run are where they were.
+
+    Raises:
+        ValueError: They are not.
+    """
+    kind, colon, path = str(dataset or "").partition(":")
+    if colon and not os.path.exists(path):
+        raise ValueError(
+            "The data of this run are no longer there; say where they are now, with "
+            f"--dataset={kind}:PATH. Received: {path!r} in {workdir / 'config.json'}"
+        )
 
 
 def _kept(flags: Mapping[str, Any], before: Mapping[str, Any]) -> recipes.Kept:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from p5_keras import catalog, sharing, trunks, weighting
 from p5_keras.build import build_model
 from p5_keras.default_optimizer import default_optimizer
+from p5_keras.limits import PRECISIONS, check_number
 from p5_keras.model import MultiTaskModel
 from p5_keras.naming import did_you_mean
 from p5_keras.sharing import Sharing
@@ -18,8 +19,6 @@ from p5_keras.task import Task
 from p5_keras.trunk import Trunk
 from p5_keras.values import typed, unknown
 from p5_keras.weighting import Weighting
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +202,8 @@ def configure(
         if name in fields and value is not None
     }
     config = dataclasses.replace(config, **flags)
+    for name in fields:
+        check_number(name, getattr(config, name))
     if config.precision not in PRECISIONS:
         raise ValueError(
             f"`precision` must be one of {PRECISIONS}."

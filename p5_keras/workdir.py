@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from p5_keras import atomic, json_file, state_files
 from p5_keras.model import MultiTaskModel
+from p5_keras.paths import absolute
 from p5_keras.state_files import writing
 from p5_keras.training import best_model, zip_file
 from p5_keras.training.lock import Lock, lock
@@ -119,7 +120,7 @@ class Workdir:
         changed = [
             f"{key}: {before.get(key)!r} there, {decided.get(key)!r} now"
             for key in sorted({*before, *decided} - FREE)
-            if before.get(key) != decided.get(key)
+            if absolute(key, before.get(key)) != absolute(key, decided.get(key))
         ]
         if changed and trained:
             raise ValueError(

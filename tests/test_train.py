@@ -257,10 +257,10 @@ def test_summary_prints_the_model_and_leaves_nothing(tmp_path, capsys):
         (["--recipe", TINY, "--set", "epochs"], "must be name=value"),
         (["--recipe", TINY, "epochs=3"], "Arguments must be --flags"),
         (["--recipe", TINY, "--precision=float31"], "Did you mean 'float32'?"),
-        (["--recipe", TINY, "--batch_size=0"], "`batch_size` is global"),
+        (["--recipe", TINY, "--batch_size=0"], "`batch_size` must be from 1"),
         (["--recipe", TINY, "--set=on_nan=go"], "`on_nan` must be 'stop' or 'skip'"),
         (["--recipe", TINY, "--strategy=mirored"], "Did you mean 'mirrored'?"),
-        (["--recipe", TINY, "--strategy=ps"], "Use strategy='multiworker'"),
+        (["--recipe", TINY, "--strategy=ps"], "`--strategy` must be one of"),
         (["--recipe", TINY, "--strategy=multiworker"], "-m p5_keras.supervise"),
         (["--recipe", TINY, "--mode=eval"], "must hold a trained model"),
         (["--recipe", TINY, "--mode=predict"], "needs --input=FOLDER"),
@@ -279,21 +279,19 @@ def test_a_mistake_is_one_clear_line(arguments, message, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--epoch=3", "Did you mean: epochs"),
-        ("--epochs=three", "flag --epochs=three"),
-        ("--mode=trian", "flag --mode=trian"),
+        ("--epoch=3", "Did you mean 'epochs'?"),
+        ("--epochs=three", "Received: --epochs=three"),
+        ("--mode=trian", "Did you mean 'trial'?"),
     ],
 )
-def test_a_mistyped_flag_is_named(flag, message, capsys):
-    assert command(flag) == 1
-    captured = capsys.readouterr()
-    assert message in captured.out + captured.err
+def test_a_mistyped_flag_is_named(flag, message):
+    assert message in command(flag)
 
 
 def test_predict_without_a_folder_says_so(finished):
     common = ("--recipe", TINY, f"--workdir={finished}", "--mode=predict")
     assert "--input=FOLDER" in command(*common)
-    assert "`folder`" in command(*common, "--input=/no/such/folder")
+    assert "`input`" in command(*common, "--input=/no/such/folder")
 
 
 def test_a_workdir_that_cannot_be_written_is_named(tmp_path):
@@ -426,7 +424,7 @@ def test_the_data_are_shown_before_training(own, capsys, monkeypatch):
         (
             ["--dataset=folder:foldr"],
             "error: `path` must be a folder. Did you mean 'folder'? "
-            "Received: path='foldr'",
+            "Received: path='{own}/foldr'",
         ),
         (
             ["--dataset=folder:folder", "--dataset_options=spilt=0.5"],
@@ -651,12 +649,3 @@ def test_a_trial_measures_on_its_fold_and_on_nothing_else(tmp_path, monkeypatch)
     assert [source.size for source in found] == [13, 5, 5]
     assert found[1] is found[2]
     assert json.loads((tmp_path / "config.json").read_text())["fold"] == [1, 4]
-
-
-@pytest.mark.parametrize(
-    "flags", [["--fold=2"], ["--fold=4"], ["--fold=-1"], ["--fold=0", "--folds=1"]]
-)
-def test_a_fold_that_there_is_not(flags, tmp_path):
-    mode = "--mode=train" if flags == ["--fold=2"] else "--mode=trial"
-    given = [f"--workdir={tmp_path}", "--folds=4", mode, *flags]
-    assert command(*given).startswith("error: `fold` must be one of 2 folds")

@@ -44,13 +44,15 @@ class Run:
         return Workdir(self.workdir).read("results.json") is not None
 
     def command(self) -> list[str]:
-        """Returns its command; of a flag that is given twice the last one counts."""
+        """Returns its command: that of the comparison, with what is its own."""
+        from p5_keras.cli.flags import again
+
         main = sys.modules["__main__"]
         spec = getattr(main, "__spec__", None)
         program = ["-m", spec.parent] if spec else [str(main.__file__)]
         own = [f"--mode={self.mode}", f"--workdir={self.workdir}", "--export="]
         own += self.flags
-        return [sys.executable, *program, *sys.argv[1:], *own]
+        return [sys.executable, *program, *again(sys.argv[1:], self.mode, own)]
 
 
 def default_jobs() -> int:

@@ -1,5 +1,8 @@
 """Decoded examples, kept once in memory or on disk and read by number."""
 
+import atexit
+import errno
+import functools
 import hashlib
 import os
 import pathlib
@@ -28,22 +31,44 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> pathlib.Pat
 
     Args:
         cache_dir: The folder; if left out, `p5_keras` below the user's own folder for
-            caches, `$XDG_CACHE_HOME` or `~/.cache`.
+            caches, `$XDG_CACHE_HOME` or `~/.cache`; where there is no such folder, one
+            that ends with the process.
 
     Raises:
         ValueError: It cannot be made or written.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    folder = pathlib.Path(cache_dir or os.path.join(home, "p5_keras")).expanduser()
+    given = cache_dir or os.environ.get("XDG_CACHE_HOME")
+    home = given or os.path.expanduser(os.path.join("~", ".cache"))
+    folder = pathlib.Path(home if cache_dir else os.path.join(home, "p5_keras"))
     try:
+        if not given and str(home)[0] == "~":
+            raise OSError(errno.ENOENT, "HOME is not set")
+        folder = folder.expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        if not given:
+            return _temporary(f"{folder} ({reason})")
+        name = "`cache_dir`" if cache_dir else "The variable XDG_CACHE_HOME"
         raise ValueError(
-            "`cache_dir` must be a folder that can be written. "
-            f"Received: cache_dir={str(folder)!r} ({error.strerror})"
+            f"{name} must be a folder that can be written. "
+            f"Received: {'cache_dir' if cache_dir else 'XDG_CACHE_HOME'}="
+            f"{str(cache_dir or home)!r} ({reason})"
         ) from error
     return folder
+
+
+@functools.cache
+def _temporary(instead_of: str) -> pathlib.Path:
+    folder = tempfile.TemporaryDirectory(prefix="p5_keras_")
+    atexit.register(folder.cleanup)
+    print(
+        f"Note: {instead_of} cannot be written: what is found out about data is kept "
+        f"in {folder.name} and lost at the end; set XDG_CACHE_HOME to a folder.",
+        flush=True,
+    )
+    return pathlib.Path(folder.name)
 
 
 def content_key(*parts: Any) -> str:
@@ -68,7 +93,7 @@ def free_memory() -> int:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         try:
-            numbers = [int((group / name).read_text()) for name in (limit, used)]
+            numbers = [int((group / name).read_text("ascii")) for name in (limit, used)]
         except (OSError, ValueError):  # no such file, or "max"
             continue
         free.append(max(numbers[0] - numbers[1], 0))
@@ -77,7 +102,7 @@ def free_memory() -> int:
 
 def _free_pages() -> int:
     try:
-        for line in pathlib.Path("/proc/meminfo").read_text().splitlines():
+        for line in pathlib.Path("/proc/meminfo").read_text("ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:

@@ -174,6 +174,13 @@ def _prepare(found: Any, manual_dir: str | None) -> None:
     except ConnectionError as error:
         raise _no_connection(found.name) from error
     except OSError as error:
+        where, failed = pathlib.Path(str(found.data_dir)), str(error.filename)
+        if str(where).startswith(failed) or failed.startswith(str(where.parent)):
+            raise ValueError(
+                "The folder of prepared data must be one that can be written; set the "
+                "variable TFDS_DATA_DIR to another. Received: "
+                f"{str(where)!r} ({error.strerror})"
+            ) from error
         # That of requests, which is no ConnectionError of Python's.
         if type(error).__name__ not in ("ConnectionError", "Timeout", "ProxyError"):
             raise

@@ -37,9 +37,9 @@ class Conv(Trunk):
     ) -> None:
         if norm not in _NORMS:
             raise ValueError(f"`norm` must be one of {_NORMS}. Received: norm={norm!r}")
-        if width < 1 or depth < 1 or levels < 2:
+        if width < 1 or depth < 1 or not 2 <= levels <= 12:
             raise ValueError(
-                "`width` and `depth` must be at least 1, `levels` at least 2. "
+                "`width` and `depth` must be at least 1, `levels` from 2 to 12. "
                 f"Received: width={width}, depth={depth}, levels={levels}"
             )
         self.width, self.depth, self.norm = width, depth, norm

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from p5_keras.data.cache import cache_folder
 from p5_keras.data.loaders.fault import Fault
 from p5_keras.data.loaders.header import Size
 
@@ -103,18 +104,10 @@ def folder(
     Raises:
         ValueError: It cannot be made.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    root = cache_dir or os.path.join(cache, "p5_keras", "masks")
+    root = cache_folder(cache_dir) if cache_dir else cache_folder() / "masks"
     digest = hashlib.sha256(f"{_VERSION} {values} ".encode() + content).hexdigest()
-    path = pathlib.Path(os.path.abspath(os.path.expanduser(root)))
-    path = path / f"{name}-{digest[:16]}"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"`cache_dir` must be a folder that can be written ({error.strerror}). "
-            f"Received: cache_dir={cache_dir!r}"
-        ) from error
+    path = pathlib.Path(os.path.abspath(root)) / f"{name}-{digest[:16]}"
+    path.mkdir(parents=True, exist_ok=True)
     return path
 
 

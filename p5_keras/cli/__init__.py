@@ -1,0 +1,1 @@
+"""The command: flags, and what is checked before anything is built."""
