@@ -4,7 +4,7 @@ import functools
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,10 +63,23 @@ def row_digests(records: Records) -> np.ndarray:
             add(f"label {name}", _classes(np.asarray(column), names))
             continue
         add(f"label {name}", np.array(found, "uint64"))
-    for name, values in (records.inputs or {}).items():
-        if records.names is None or values.dtype == object:
-            strings = values.dtype.kind in "OUS"
-            add(f"input {name}", _strings(values) if strings else _numbers(values))
+    inputs = records.inputs or {}
+    if records.names is not None:  # what sounds are is known by their files
+        inputs = {name: own for name, own in inputs.items() if own.dtype == object}
+    return total + of_columns(inputs, len(records))
+
+
+def of_columns(columns: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """Returns a number for each row, by the values in its columns, `(n,)` uint64.
+
+    Args:
+        columns: Numbers or strings by name, in any order.
+        count: Number of rows.
+    """
+    total = np.zeros(count, "uint64")
+    for name, values in columns.items():
+        own = _strings(values) if values.dtype.kind in "OUS" else _numbers(values)
+        total = total + _mixed(own ^ _hash(f"input {name}"))
     return total
 
 

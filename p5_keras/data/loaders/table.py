@@ -2,13 +2,14 @@
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from p5_keras.data.importers import digest
 from p5_keras.data.importers.table import labels as label
 from p5_keras.data.importers.table import reading as reader
 from p5_keras.data.importers.table.labels import Labels
@@ -169,9 +170,21 @@ def load(
             f"Received: {file}, with {'; '.join(problems.notes) or 'none'}"
         )
 
-    splits, rule = _split(
-        table, roles, paths, root, fields, columns, split, problems, reading
-    )
+    def cut(names: list[str], problems: Problems) -> tuple[np.ndarray, dict[str, Any]]:
+        strata = _strata(fields, columns)
+        own = roles.split, roles.group, strata, split, problems, reading
+        return splitting.split_rows(table, names, *own)
+
+    if roles.file:
+        names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
+    elif reading is not None and reading.get("splits", {}).get("rule") == "rank":
+        names = [str(row) for row in table.rows]
+    elif stored is None and roles.group is None:
+        options = (classes, numbers, prose)
+        names = _names(values, [*fields, *_inputs(cut, values, fields, known, options)])
+    else:
+        names = _names(values, list(values))
+    splits, rule = cut(names, problems)
     if stored is None:
         raw, encoders = table_inputs.make(
             values, known, classes, numbers, prose, splits == "train", problems
@@ -283,27 +296,49 @@ def _learn(
     return replace(known, labels=found)
 
 
-def _split(
-    table: Table,
-    roles: Roles,
-    paths: np.ndarray,
-    root: str,
-    fields: dict[str, Field],
-    columns: dict[str, np.ndarray],
-    ratios: tuple[float, float, float],
-    problems: Problems,
-    reading: Mapping[str, Any] | None,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Splits the rows; by ratios, each class of the first target by itself."""
-    names = [str(row) for row in table.rows]
-    if roles.file:
-        names = [pathlib.Path(os.path.relpath(p, root)).as_posix() for p in paths]
-    strata = None
+def _names(values: Mapping[str, np.ndarray], columns: list[str]) -> list[str]:
+    """Returns a name for each row by what it holds, wherever it stands.
+
+    Args:
+        values: Values of the columns, of the rows that are used.
+        columns: The columns that count.
+    """
+    own = {name: values[name] for name in columns}
+    rows = digest.of_columns(own, len(next(iter(values.values()))))
+    return digest.numbered([f"{row:016x}" for row in rows.tolist()])
+
+
+def _inputs(
+    cut: Callable[[list[str], Problems], tuple[np.ndarray, dict[str, Any]]],
+    values: dict[str, np.ndarray],
+    fields: Mapping[str, Field],
+    known: Reading,
+    options: tuple[tuple[str, ...], tuple[str, ...], list[str]],
+) -> list[str]:
+    """Returns the inputs that will be used, since other tables have only these.
+
+    Which are left out may depend on the training rows, and these on the inputs.
+    """
+    columns = [name for name in values if name not in fields]
+    for _ in range(3):
+        aside = Problems("skip")
+        splits, _ = cut(_names(values, [*fields, *columns]), aside)
+        made = table_inputs.make(values, known, *options, splits == "train", aside)
+        used = known.used(made[1]).roles.inputs
+        if set(used) == set(columns):
+            break
+        columns = list(used)
+    return columns
+
+
+def _strata(
+    fields: Mapping[str, Field], columns: Mapping[str, np.ndarray]
+) -> list[str] | None:
+    """Returns the class of each row of the first target that has classes."""
     for name, field in fields.items():
-        if field.kind == "class" and strata is None:
-            strata = np.array([*field.class_names, ""])[columns[name]].tolist()
-    rule = roles.split, roles.group, strata, ratios, problems, reading
-    return splitting.split_rows(table, names, *rule)
+        if field.kind == "class":
+            return list(np.array([*field.class_names, ""])[columns[name]].tolist())
+    return None
 
 
 def _aside(table: Table, roles: Roles, used: set[str]) -> dict[str, np.ndarray]:

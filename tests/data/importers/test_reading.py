@@ -314,3 +314,72 @@ def test_an_input_is_of_a_class_that_is_known():
     for name in ("Lambda", "keras.layers>Dense", "os>system"):
         with pytest.raises(ValueError, match="An input must be of"):
             as_input({**saved, "registered_name": name})
+
+
+def rows_of(path, order, header="id,age,kind,weight,sold", extra=""):
+    rng = np.random.default_rng(0)
+    names = header.split(",")
+    lines = []
+    for i in range(60):
+        row = {"id": str(i + 1), "age": f"{rng.normal():.3f}", "kind": "ab"[i % 2]}
+        row |= {"weight": f"{rng.normal():.3f}", "sold": "xyz"[i % 3]}
+        lines.append(",".join(row[n] for n in names) + extra)
+    text = "\n".join([header + (extra and ",more"), *(lines[i] for i in order)])
+    path.write_text(text + "\n")
+
+
+def split_of_rows(records):
+    values = zip(*(records.inputs[n].tolist() for n in ("age", "weight")), strict=True)
+    return dict(zip(values, records.splits.tolist(), strict=True))
+
+
+def test_rows_and_columns_in_another_order(tmp_path):
+    rows_of(tmp_path / "a.csv", range(60))
+    options = ["targets=sold"]
+    found = p5.data.user_data(f"table:{tmp_path / 'a.csv'}", options)
+    order = np.random.default_rng(1).permutation(60)
+    # The numbers of the rows are no longer in order, so they could be an input.
+    other = {
+        "b.csv": {},
+        "c.csv": {"header": "sold,weight,kind,age"},
+        "d.csv": {"extra": ",7"},
+    }
+    for name, changes in other.items():
+        rows_of(tmp_path / name, order, **changes)
+        new = again(found, f"table:{tmp_path / name}", options=options)
+        assert split_of_rows(new.records) == split_of_rows(found.records)
+        assert new.source("test").digests() == found.source("test").digests()
+        assert (
+            new.records.encoders["table"].names == found.records.encoders["table"].names
+        )
+
+
+def test_a_new_table_splits_its_rows_by_what_they_hold(tmp_path):
+    rows_of(tmp_path / "a.csv", range(60))
+    rows_of(tmp_path / "b.csv", np.random.default_rng(1).permutation(60))
+    options = ["targets=sold", "ignore=id"]
+    one, two = (
+        p5.data.user_data(f"table:{tmp_path / name}.csv", options).records
+        for name in "ab"
+    )
+    assert split_of_rows(one) == split_of_rows(two)
+
+
+def test_rows_that_are_the_same_are_divided(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n" + "1,a\n2,b\n" * 30)
+    found = p5.data.user_data(f"table:{tmp_path / 'a.csv'}", ["targets=y"]).records
+    counts = [int((found.splits == s).sum()) for s in ("train", "validation", "test")]
+    assert counts == [48, 6, 6]
+
+
+def test_rows_that_are_added_move_no_other(tmp_path):
+    rows_of(tmp_path / "a.csv", range(60))
+    options = ["targets=sold"]
+    found = p5.data.user_data(f"table:{tmp_path / 'a.csv'}", options)
+    before = split_of_rows(found.records)
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("".join(f"{i},{i}.5,a,0.{i},x\n" for i in range(61, 90)))
+    now = split_of_rows(
+        again(found, f"table:{tmp_path / 'a.csv'}", options=options).records
+    )
+    assert len(now) == 89 and {k: now[k] for k in before} == before

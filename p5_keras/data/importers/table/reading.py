@@ -10,6 +10,7 @@ import keras
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from p5_keras.data.importers import reading as readings
 from p5_keras.data.importers.table import labels, missing
 from p5_keras.data.importers.table.labels import Labels
 from p5_keras.data.loaders import table_columns, table_file
@@ -146,7 +147,6 @@ def reading(whole: Mapping[str, Any] | None) -> Reading | None:
     """
     if not whole or Reading.KEY not in whole:
         return None
-    deserialize = keras.saving.deserialize_keras_object
     config = whole[Reading.KEY]
     roles = dict(config["roles"])
     roles |= {name: tuple(roles[name]) for name in ("targets", "inputs")}
@@ -158,7 +158,10 @@ def reading(whole: Mapping[str, Any] | None) -> Reading | None:
         Roles(**roles),
         {name: table_columns.rule(own) for name, own in config["rules"].items()},
         {name: labels.labels(own) for name, own in config["labels"].items()},
-        {name: deserialize(own) for name, own in whole.get("encoders", {}).items()},
+        {
+            name: readings.as_input(own)
+            for name, own in whole.get("encoders", {}).items()
+        },
     )
 
 
