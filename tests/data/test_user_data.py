@@ -174,5 +174,9 @@ def test_what_is_worth_a_look_is_found_when_data_are_read(tmp_path):
         ("medium", "column 'patient ID' has the name of a group, and "),
     ):
         assert any(s == severity and w.startswith(start) for s, w in found), found
+    table.write_text("\n".join(["x,y,z", *(f"{i * i},{i},3" for i in range(50))]))
+    problems = user_data(f"table:{table}", ["targets=y,z"]).records.problems
+    ignored = "column 'z' ignored: all rows have the same value"
+    assert problems.severities[ignored] == "medium"
     (splits,) = [what for what in data.records.problems.guesses if "splits" in what]
     assert splits.endswith("10 % validation and 10 % test")

@@ -282,7 +282,8 @@ def _learn(
                 problems,
             )
         if isinstance(own, str):
-            problems.note(f"column {name!r} ignored: {own}")
+            severity = "medium" if asked else "info"
+            problems.note(f"column {name!r} ignored: {own}", severity=severity)
         else:
             found[name] = own
     for name, rule in known.rules.items():
