@@ -285,8 +285,8 @@ def show_data(plan: Plan, tasks: Sequence[Task], keep: bool) -> None:
     if keep:
         plan.workdir.write("data.json", found)
         if found["dropped"]:
-            lines = summary.dropped_lines(found)
-            (plan.workdir / "dropped.txt").write_text(lines, encoding="utf-8")
+            with plan.workdir.whole("dropped.txt") as path:
+                path.write_text(summary.dropped_lines(found), encoding="utf-8")
 
 
 def show_changes(plan: Plan, tasks: Sequence[Task], source: Source) -> None:

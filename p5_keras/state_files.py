@@ -1,6 +1,7 @@
 """The saved states of a run on a disk that may be full, or have lost a part of one."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -23,6 +24,10 @@ UNREADABLE = (
     AssertionError,
     TypeError,
 )
+
+#: What is said of a disk that is full, or of which there is no more for this user.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = tuple(os.strerror(code) for code in FULL)
 
 Logs = dict[str, float]
 
@@ -275,8 +280,10 @@ def writing(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, tf.errors.OpError) as error:
+        told = str(error).strip().splitlines()[0]
+        full = getattr(error, "errno", None) in FULL or any(t in told for t in _FULL)
+        how = "Free some space" if full else "Make it one that can be written"
         raise ValueError(
-            f"{path} could not be written; what was saved there before is whole. Free "
-            "some space, then give the same command again. Received: "
-            + str(error).strip().splitlines()[0]
+            f"{path} could not be written; what was saved there before is whole. "
+            f"{how}, then give the same command again. Received: {told}"
         ) from error

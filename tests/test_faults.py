@@ -1,9 +1,11 @@
 """What a run does when the disk, the data, the machine or the user lets it down."""
 
 import contextlib
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 
 import keras
@@ -12,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import p5_keras as p5
-from p5_keras import faults, not_finite
+from p5_keras import faults, not_finite, state_files
 from p5_keras.state_files import Progress, StateFiles
 
 SIZE, BATCH, STEPS, EPOCHS = 20, 4, 5, 3
@@ -396,3 +398,39 @@ def test_only_the_last_word_of_a_worker_may_be_lost(last, tmp_path, monkeypatch)
         monkeypatch.setattr("p5_keras.checkpoint.total", gone)
         with pytest.raises(tf.errors.UnavailableError):
             train(tmp_path, source())
+
+
+@pytest.mark.parametrize("part", ["checkpoints/state", "best.keras", "logs"])
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES]
+)
+def test_a_disk_that_cannot_be_written_is_one_line_and_the_run_goes_on_later(
+    part, code, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    owner, name = {
+        "checkpoints/state": (tf.train.Checkpoint, "write"),
+        "best.keras": (p5.MultiTaskModel, "save"),
+        "logs": (tf.summary, "scalar"),
+    }[part]
+    monkeypatch.setattr(owner, name, fail)
+    with pytest.raises(ValueError, match=part) as error:
+        train(tmp_path, source())
+    assert "\n" not in str(error.value)
+    assert os.strerror(code) in str(error.value)
+    assert ("Free some space" in str(error.value)) == (code in state_files.FULL)
+    monkeypatch.undo()
+    assert train(tmp_path, source())[1].step == EPOCHS * STEPS
+    assert not list(tmp_path.rglob("partial*"))
+
+
+def test_a_workdir_that_goes_away_ends_the_run(tmp_path):
+    def remove(model):
+        shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(ValueError, match="was removed") as error:
+        train(tmp_path / "run", source(), At(7, remove))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
