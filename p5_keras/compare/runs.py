@@ -12,6 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from p5_keras.supervise import start
+from p5_keras.training.lock import lock
 from p5_keras.workdir import Workdir
 
 #: Seconds that a run has to save and end in when the comparison is interrupted.
@@ -85,6 +86,7 @@ def run_all(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, float, str]]:
             while waiting and len(running) < jobs:
                 run = waiting.pop()
                 run.workdir.mkdir(parents=True, exist_ok=True)
+                _wait_for(run.workdir)
                 with (run.workdir / "log.txt").open("wb") as log:
                     process = start(run.command(), environment, stdout=log, stderr=log)
                 running.append((run, time.monotonic(), process))
@@ -95,6 +97,17 @@ def run_all(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, float, str]]:
             time.sleep(0.1)
     finally:
         _end([process for _, _, process in running])
+
+
+def _wait_for(folder: Path) -> None:
+    """Gives the run of a comparison that was killed the time to save and end."""
+    until = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < until:
+        try:
+            lock(folder)  # which is given back at once
+            return
+        except (ValueError, OSError):
+            time.sleep(0.2)
 
 
 def _reason(run: Run, code: int) -> str:

@@ -1,5 +1,6 @@
 """Runs in processes, with commands that need no TensorFlow."""
 
+import subprocess
 import sys
 import time
 
@@ -7,6 +8,7 @@ import pytest
 
 from p5_keras.compare import runs
 from p5_keras.compare.runs import Run, run_all
+from p5_keras.training import lock
 
 PROGRAM = """
 import os, pathlib, sys, time
@@ -65,3 +67,17 @@ def test_whoever_stops_looking_ends_the_runs(tmp_path):
     ends.close()
     assert time.monotonic() - start < 20
     assert not given[1].finished
+
+
+def test_a_run_of_one_that_was_killed_is_waited_for(tmp_path):
+    given = run(tmp_path, "a")
+    given.workdir.mkdir()
+    code = "import pathlib, runpy, sys, time\n"
+    code += "held = runpy.run_path(sys.argv[1])['lock'](pathlib.Path(sys.argv[2]))\n"
+    code += "print(flush=True); time.sleep(1)"
+    command = [sys.executable, "-c", code, lock.__file__, str(given.workdir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        ((_, _, reason),) = run_all([given], 1)
+        assert process.poll() == 0
+    assert not reason
