@@ -281,6 +281,7 @@ def _learn(
                 is_whole(table.columns[name]),
                 problems,
             )
+            label.note_commas(table.columns[name], known.rules[name], name, problems)
         if isinstance(own, str):
             severity = "medium" if asked else "info"
             problems.note(f"column {name!r} ignored: {own}", severity=severity)

@@ -72,8 +72,11 @@ def readings(values: pa.Array) -> tuple[list[Numbers], str]:
     if not len(present):
         return [], ""
     plain = _matches(present, ".", "")
-    if plain.all() and not _holds(present, "."):
-        return [PLAIN], ""
+    if plain.all():  # of which only 1.234 may be read in another way
+        if not _holds(present, "."):
+            return [PLAIN], ""
+        other = [Numbers(",", ".")] * bool(_matches(present, ",", ".").all())
+        return [PLAIN, *other], "."
     bare, units = _bare(present)
     matches = [_matches(bare, *pair) for pair in _READINGS]
     shares = [found.mean() for found in matches]

@@ -91,7 +91,8 @@ def test_pictures_with_targets_of_each_kind(tmp_path):
     np.testing.assert_array_equal(columns["weight"], [2.5, nan, 1000, 3])
     kinds = {columns[name].dtype for name in ("tags", "age", "weight")}
     assert kinds == {np.dtype("float32")}
-    assert not problems.notes
+    (note,) = problems.notes
+    assert note.startswith("column 'breed' has 1 cells '?', read as missing labels")
 
 
 @pytest.mark.parametrize(

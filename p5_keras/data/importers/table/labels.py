@@ -144,6 +144,28 @@ def apply(
     return field, ids.astype("int64"), faults
 
 
+def note_commas(values: pa.Array, own: Rule, name: str, problems: Problems) -> None:
+    """Notes a target whose commas, read as before decimals, may part labels: 1,3.
+
+    Args:
+        values: Strings or float64, null where missing.
+        own: How they are read.
+        name: Name of the column.
+        problems: Takes the note.
+    """
+    if own.form != "number" or own.numbers.decimal != ",":
+        return
+    cells = values.cast(pa.string()).drop_null().unique().to_pylist()
+    parts = {part.strip() for cell in cells for part in cell.split(",")}
+    several = [cell for cell in cells if "," in cell]
+    if several and parts <= set(cells) and len(parts) <= MAX_INTEGERS:
+        problems.note(
+            f"cells of column {name!r}, such as {several[0]!r}, are read as numbers; "
+            "if they are several labels give --dataset_options=separator=,",
+            severity="medium",
+        )
+
+
 def split(cell: str, separator: str) -> list[str]:
     """Returns the labels in a cell."""
     if separator != LIST:
@@ -186,6 +208,11 @@ def _of_numbers(
     # Whole numbers of which some are missing are written as 1.0 by many programs.
     gaps = bool(np.isnan(values).any())
     if not (whole or gaps or known.tolist() == [0, 1]):
+        if _are_classes(known):
+            problems.note(
+                f"column {name!r} is written as {known[0]:.1f}, {known[1]:.1f} and so "
+                f"on, and read as numbers; classes={name} reads it as classes"
+            )
         return Labels("number")
     if _are_classes(known):
         if not whole:
@@ -233,7 +260,7 @@ def _separator(
         return LIST
     if any("|" in cell for cell in cells):
         return "|"
-    for sign in (";", ",", "/", " "):
+    for sign in (";", ",", "/", "+", "&", " "):
         if not any(sign in cell for cell in cells):
             continue
         parts = [split(cell, sign) for cell in cells]

@@ -67,22 +67,24 @@ def labels_kept(
         numbers: Those that hold numbers.
         problems: Takes notes.
     """
-    in_numbers = {
-        word for name in numbers for word in _counts(columns[name]) if word in MISSING
-    }
     words = {name: _counts(columns[name]) for name in targets}
+    in_numbers = {
+        word
+        for word in _WORDS
+        if any(word in counts for counts in words.values())
+        and any(_holds(columns[name], word) for name in numbers)
+    }
     found = {}
     for name, counts in words.items():
-        here = [word for word in _WORDS if word in counts]
+        here = [word for word in MISSING if word and word in counts]
         labels = {c: n for c, n in counts.items() if c not in MISSING + ERRORS}
         if not here:
             continue
         mean = sum(labels.values()) / max(len(labels), 1)
         often = counts[here[0]] >= max(2, _SHARE * mean)
-        alone = len([word for word in counts if word in MISSING and word]) == 1
-        evident = alone and (
-            len(labels) == 1
-            or (len(labels) > 1 and often and here[0] not in in_numbers)
+        usual = here[0] not in _WORDS or here[0] in in_numbers
+        evident = len(here) == 1 and (
+            len(labels) == 1 or (len(labels) > 1 and often and not usual)
         )
         cells = " and ".join(f"{counts[word]} cells {word!r}" for word in here)
         if evident:
@@ -129,6 +131,12 @@ def note_stand_ins(name: str, values: np.ndarray, problems: Problems) -> None:
                 f"missing={odd:g}",
                 severity="high" if gap >= spread and count > 1 else "medium",
             )
+
+
+def _holds(values: pa.Array, cell: str) -> bool:
+    if not pa.types.is_string(values.type):
+        return False
+    return bool(pc.any(pc.equal(values, cell)).as_py())
 
 
 def _counts(values: pa.Array) -> dict[str, int]:

@@ -109,13 +109,14 @@ def test_what_may_be_several_labels_is_asked():
         (["dent"] * 5 + ["None"] * 20 + [""] * 5, ("None", "dent")),
         (["yes"] * 9 + ["no"] * 9 + ["n/a"] * 9, ("n/a", "no", "yes")),
         (["yes"] * 9 + ["no"] * 9 + ["null"] * 9, ("no", "null", "yes")),
+        (["yes"] * 9 + ["?"] * 9, ("?", "yes")),
     ],
 )
 def test_words_for_nothing_that_are_labels(tmp_path, cells, names):
     kind, found, column, findings = load(tmp_path, cells)
     assert (kind, found) == ("class", names)
     assert (column < 0).sum() == cells.count("")
-    word = next(w for w in names if w in ("-", "NA", "None", "n/a", "null"))
+    word = next(w for w in names if w in ("-", "NA", "None", "n/a", "null", "?"))
     ((severity, what, _),) = [f for f in findings if "read as a class" in f[1]]
     assert severity == "medium" and f"{cells.count(word)} cells {word!r}" in what
     # The option that is named decides it.
@@ -130,13 +131,15 @@ def test_words_for_nothing_that_are_labels(tmp_path, cells, names):
     [
         ["a"] * 50 + ["b"] * 50 + ["NA"] * 2,
         ["a"] * 9 + ["b"] * 9 + ["NA"] * 5 + ["None"] * 5,
+        ["a"] * 9 + ["b"] * 9 + ["?"] * 9,
     ],
 )
 def test_words_for_nothing_that_are_missing_are_counted(tmp_path, cells):
     kind, names, column, findings = load(tmp_path, cells)
     assert (kind, names) == ("class", ("a", "b"))
     assert (column < 0).sum() == len(cells) - cells.count("a") - cells.count("b")
-    assert any(f"{cells.count('NA')} cells 'NA'" in what for _, what, _ in findings)
+    word = cells[-1]
+    assert any(f"{cells.count(word)} cells {word!r}" in what for _, what, _ in findings)
     assert any("read as missing labels" in what for _, what, _ in findings)
 
 
@@ -177,6 +180,16 @@ def test_a_number_given_as_missing_is_so_however_it_is_written(tmp_path):
     kind, _, column, findings = load(tmp_path, cells, missing=("-999",))
     assert kind == "number" and np.isnan(column[:2]).all() and column[2] == 1.5
     assert not any("-999" in what for _, what, _ in findings)
+
+
+def test_labels_that_may_be_decimals_are_asked(tmp_path):
+    cells = ["1,2", "2", "1", "3,1", "3"] * 6
+    kind, _, _, findings = load(tmp_path, cells)
+    assert kind == "number" and any("separator=," in what for _, what, _ in findings)
+    kind, names, *_ = load(tmp_path, cells, separator=",")
+    assert (kind, names) == ("labels", ("1", "2", "3"))
+    kind, _, _, findings = load(tmp_path, ["1,25", "2", "1,5", "3,75", "3"] * 6)
+    assert kind == "number" and not any("separator" in what for _, what, _ in findings)
 
 
 def test_a_class_of_minus_one_is_asked(tmp_path):
