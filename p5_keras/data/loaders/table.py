@@ -136,7 +136,10 @@ def load(
         check(names, {"targets": targets, "texts": texts}, {})
         given = {"header": header, "encoding": encoding, "missing": missing}
         given |= of_a_kind
-        given |= {"decimal": decimal, "separator": separator}
+        # A run of an earlier version wrote down nothing; its labels stay as they were.
+        earlier = reading is not None
+        given |= {"decimal": decimal, "earlier": earlier}
+        given["separator"] = "|" if earlier and separator is None else separator
         roles = decide(table, one, targets, ignore, texts)
         known = reader.decide(table, roles, given, problems)
         table = known.without_missing(table)
@@ -269,6 +272,7 @@ def _learn(
     classes, numbers = given["classes"], given["numbers"]
     for name in known.roles.targets:
         own: Labels | str = "it only numbers the rows"
+        whole = is_whole(table.columns[name])
         meant = asked or name in (*classes, *numbers)
         if meant or not table_columns.count_up(values[name]):
             own = label.decide(
@@ -276,9 +280,9 @@ def _learn(
                 known.rules[name],
                 name,
                 name in classes,
-                name in numbers,
+                name in numbers or (given["earlier"] and not whole),
                 given["separator"],
-                is_whole(table.columns[name]),
+                whole,
                 problems,
             )
             label.note_commas(table.columns[name], known.rules[name], name, problems)

@@ -177,7 +177,8 @@ def decide(
         table: The table, its cells as they stand.
         roles: What each column is for.
         options: Arguments of the loader: `header`, `encoding`, `missing`, `classes`,
-            `numbers`, `texts`, `decimal` and `separator`.
+            `numbers`, `texts`, `decimal` and `separator`; and `earlier`, whether words
+            for a missing value are never labels.
         problems: Takes notes of what is guessed.
     """
     tokens = options["missing"]
@@ -198,7 +199,7 @@ def decide(
         "," if table.delimiter == ";" else ".",
         roles.targets if options["separator"] == "," else (),
     )
-    if tokens == missing.MISSING:
+    if tokens == missing.MISSING and not options["earlier"]:
         few = [
             name
             for name in roles.targets
@@ -253,6 +254,7 @@ def guessed(
         "texts": texts,
         "decimal": options.get("decimal"),
         "separator": "",
+        "earlier": True,
     }
     known = decide(table, roles, given, problems)
     table = known.without_missing(table)

@@ -192,6 +192,20 @@ def test_labels_that_may_be_decimals_are_asked(tmp_path):
     assert kind == "number" and not any("separator" in what for _, what, _ in findings)
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["0.0", "1.0", ""], "number"),
+        (["a;b", "a", "b"], "class"),
+        (["a", "b", "NA"], "class"),
+    ],
+)
+def test_a_run_of_an_earlier_version_keeps_its_labels(tmp_path, cells, kind):
+    found, names, *_ = load(tmp_path, cells * 9, reading={"splits": {"rule": "rank"}})
+    assert found == kind and "NA" not in names
+    assert load(tmp_path, cells * 9)[:2] != (found, names)
+
+
 def test_a_class_of_minus_one_is_asked(tmp_path):
     kind, names, _, findings = load(tmp_path, [0, 1, 2, -1] * 9)
     assert (kind, names) == ("class", ("-1", "0", "1", "2"))
