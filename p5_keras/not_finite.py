@@ -39,12 +39,13 @@ def check(loss: float, step: int) -> None:
 
 
 def check_weights(model: keras.Model, step: int) -> None:
-    """Checks the weights that are to be saved.
+    """Checks what is to be saved: weights, and the memory of a weighting.
 
     Raises:
-        NotFinite: One is not finite, since this step or one that was not checked.
+        NotFinite: A number is not finite, since this step or one that was not checked.
     """
-    if not all(np.isfinite(v.numpy()).all() for v in model.trainable_variables):
+    kept = [*model.trainable_variables, *getattr(model, "weighting_variables", ())]
+    if not all(np.isfinite(v.numpy()).all() for v in kept):
         raise NotFinite(step)
 
 

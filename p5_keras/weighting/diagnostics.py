@@ -63,7 +63,8 @@ class Diagnostics:
         norms = tf.sqrt(tf.maximum(tf.linalg.diag_part(gram), 0))
         units = tf.math.divide_no_nan(tf.ones_like(norms), norms)
         cosines = gram * units[:, None] * units[None, :]
-        add(self.norms, tf.cast(norms, "float32"), on)
+        # A sum of such norms is still a number.
+        add(self.norms, tf.cast(tf.minimum(norms, 1e30), "float32"), on)
         # A gradient of zero has no direction.
         directed = on * tf.cast(norms > 0, "float32")
         pairs = directed[:, None] * directed[None, :]

@@ -93,10 +93,10 @@ class Engine:
             state,
         )
         weights = tf.cast(weights, "float32")
-        # A batch that overflowed, as under mixed_float16, must not spoil the state.
-        sound = tf.reduce_all(tf.math.is_finite(losses))
-        if gram is not None:
-            sound = sound & tf.reduce_all(tf.math.is_finite(gram))
+        # A batch that overflowed, as under mixed_float16, or that is beyond what the
+        # method can count with, must not spoil the state.
+        seen = [losses, weights, *new.values(), *([] if gram is None else [gram])]
+        sound = _all_finite(seen)
         weights = tf.where(sound, weights, tf.ones_like(weights))
         self._remember(new, state, sound)
         # Until the next solve a task that is absent now counts as in a plain sum.
@@ -116,8 +116,7 @@ class Engine:
         state = {name: v.value for name, v in self.state.items()}
         look_again = self.weighting.look_again  # type: ignore[attr-defined]
         new = look_again(losses, present, state)
-        sound = tf.reduce_all(tf.math.is_finite(losses))
-        self._remember(new, state, sound)
+        self._remember(new, state, _all_finite([losses, *new.values()]))
 
     def begin(self) -> None:
         """Reads the number of steps done, before `fit`."""
@@ -146,6 +145,12 @@ class Engine:
         """Takes the values from `get_state()`."""
         for v, value in zip(self.variables, values, strict=True):
             v.assign(np.array(value, v.dtype).reshape(v.shape))
+
+
+def _all_finite(values: Sequence[Tensor]) -> Tensor:
+    """Returns whether all numbers are finite; whole ones always are."""
+    floats = [v for v in map(tf.convert_to_tensor, values) if v.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
 
 
 class EngineCallback(keras.callbacks.Callback):

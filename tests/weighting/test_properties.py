@@ -1,5 +1,6 @@
 """Properties that hold for every weighting, or for all that claim them."""
 
+import itertools
 import json
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from p5_keras import weighting as w
+from p5_keras.weighting.engine import Engine
 from p5_keras.weighting.gradvac import vaccinated
 from p5_keras.weighting.pcgrad import projected
 from p5_keras.weighting.unit_gram import unit_gram
@@ -402,3 +404,64 @@ def test_two_tasks_alike_pull_as_one(method, weigh):
     if isinstance(method, w.UPGrad):  # The sum.
         expected = [2, 1]
     np.testing.assert_allclose(update, expected / np.linalg.norm(expected), 1e-5)
+
+
+# No loss and no gradient, however large, small or undefined, breaks a weighting.
+EXTREME = [1e30, 1e-30, 0.0, -1e30, 3e38, np.inf, np.nan]
+ORDINARY = np.array([0.7, 1.3], "float32")
+
+
+def step(function, losses, gradients, present):
+    gram = (gradients @ gradients.T).astype("float64")
+    present = np.array(present)
+    gram[~present] = gram[:, ~present] = 0
+    weights = function(np.where(present, losses, 0).astype("float32"), gram, present)
+    return weights.numpy()
+
+
+@pytest.mark.parametrize("method", ALL, ids=name)
+def test_a_step_that_cannot_be_counted_leaves_all_as_it_was(method):
+    engine = Engine(method, ["t0", "t1"])
+    grams = method in GRAM
+    weigh = tf.function(
+        lambda losses, gram, present: engine.weigh(
+            losses, present, gram if grams else None
+        ),
+        input_signature=[
+            tf.TensorSpec([2], tf.float32),
+            tf.TensorSpec([2, 2], tf.float64),
+            tf.TensorSpec([2], tf.bool),
+        ],
+    )
+    usual = np.array([[1.0, 0.5], [-0.2, 1.0]])
+    both, one = (True, True), (True, False)
+    start = engine.get_state()
+    cases = [(np.array([a, 1.0]), usual, both) for a in EXTREME]
+    cases += [(np.array([a, a]), usual, both) for a in EXTREME]
+    cases += [(ORDINARY, usual * [[a], [1.0]], both) for a in EXTREME]
+    cases += [(ORDINARY, usual * a, both) for a in EXTREME]
+    cases += [(np.array([a, 1.0]), usual, one) for a in EXTREME]
+    cases += [(ORDINARY, usual, (False, False))]
+    with np.errstate(all="ignore"):
+        for (losses, gradients, present), fresh in itertools.product(cases, (1, 0)):
+            if fresh:
+                engine.set_state(start)
+            weights = step(weigh, losses, gradients, present)
+            told = (losses, gradients, present)
+            assert np.isfinite(weights).all(), told
+            # Afterwards it goes on, whatever came before.
+            after = step(weigh, ORDINARY, usual, both)
+            assert np.isfinite(after).all(), told
+            for value in engine.get_state():
+                assert np.isfinite(np.array(value, "float64")).all(), told
+
+
+def test_one_that_is_not_finite_is_not_remembered():
+    engine = Engine(w.Normalized(), ["t0", "t1"])
+    engine.weigh(tf.constant(ORDINARY), tf.constant([True, True]))
+    before = engine.get_state()
+    engine.weigh(tf.constant([np.inf, 1.0]), tf.constant([True, True]))
+    state = {n: v.numpy() for n, v in engine.state.items()}
+    np.testing.assert_array_equal(engine.weights.numpy(), [1, 1])
+    now = engine.get_state()
+    assert now[4 : 4 + len(state)] == before[4 : 4 + len(state)]

@@ -680,8 +680,8 @@ def test_a_cache_that_cannot_be_made(tmp_path):
     things = [thing(1, 1, segmentation=rectangle(2, 1, 12, 6))]
     path, cache = one(tmp_path, things=things), str(tmp_path / "all.json")
     assert failure(path, cache_dir=cache) == (
-        "`cache_dir` must be a folder that can be written (Not a directory). "
-        f"Received: cache_dir={cache!r}"
+        "`cache_dir` must be a folder that can be written. "
+        f"Received: cache_dir={cache!r} (File exists)"
     )
 
 
