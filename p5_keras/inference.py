@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from p5_keras.batch import normalized
 from p5_keras.replicas import from_all_workers, local_values
 from p5_keras.strategy import distribute
 
@@ -30,7 +30,10 @@ def predictions(
 
         def decode(found: dict[str, Any], x: Tensor) -> Any:
             fields = model.decode(model(x, training=False))
-            return from_all_workers({**found, "fields": fields})
+            given = found["label"], found.get("weight")
+            labels, weights, _ = normalized(model.tasks, *given)
+            found = {**found, "label": labels, "weight": weights, "fields": fields}
+            return from_all_workers(found)
 
         @tf.function(reduce_retracing=True)
         def decode_all(*args: Any) -> Any:
@@ -56,9 +59,8 @@ def predictions(
             found["x"] = x
         found = model._decode_function(found, x)
         found = tf.nest.map_structure(whole, found)
-        if weight is None:
-            labels = found["label"].items()
-            found["weight"] = {n: np.ones(len(v), "float32") for n, v in labels}
+        for task in model.tasks:
+            task.check(found["label"][task.name], found["weight"][task.name])
         yield found
 
 

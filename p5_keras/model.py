@@ -11,11 +11,18 @@ from absl import logging
 
 from p5_keras import keras_settings, objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
+from p5_keras.batch import (
+    EarlyCheck,
+    LabelCheck,
+    check_keys_of,
+    normalized,
+    prepared,
+)
 from p5_keras.data import generators
 from p5_keras.inference import predictions, whole_set_metrics
 from p5_keras.inputs import Input
 from p5_keras.joint_objective import JointObjective
-from p5_keras.naming import check_argument, check_keys, check_labels
+from p5_keras.naming import check_argument, check_keys
 from p5_keras.optimizers import PerPart
 from p5_keras.ownership import Ownership
 from p5_keras.task import Task
@@ -142,6 +149,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         )
         with self.distribute_strategy.scope():
             self._engine = make_engine(self, weighting, alpha)
+            self._label_check = LabelCheck(self.tasks)
         # Not plain dicts: Keras takes the variables and metrics in one for the model's.
         self._alpha = MappingProxyType(alpha)
         # The exact mean over labelled examples of an epoch: a batch without labels
@@ -152,7 +160,6 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         self._loss_trackers = MappingProxyType(
             {name: keras.metrics.Mean(name=name) for name in parts}
         )
-        chosen = {t.name: metrics.get(t.name, t.metrics) for t in self.tasks}
         if "weighted_metrics" in kwargs:
             raise ValueError(
                 "Metrics are given as `metrics={task: [...]}`, and all of them count "
@@ -161,10 +168,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         super().compile(
             optimizer=optimizer,
             weighted_metrics={
-                t.name: t.default_metrics()
-                if chosen[t.name] is None
-                else chosen[t.name]
-                for t in self.tasks
+                t.name: t.training_metrics(metrics.get(t.name)) for t in self.tasks
             },
             **kwargs,
         )
@@ -208,38 +212,39 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         replica's gradient and then adds them up. Here they are added first; what the
         optimizer then does to its share changes nothing more.
         """
+        data = self._normalized(data)
         logs = train_step(self, self._engine, data, super().train_step)
         return replicas.step_logs(self, logs)
 
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains as `keras.Model.train_on_batch` does, after checking the labels."""
-        given = dict(zip(("sample_weight", "class_weight"), args, strict=False))
-        given |= kwargs
-        if given.get("class_weight") is not None:
-            raise _no_class_weight(given["class_weight"])
-        check_labels(x, y, given.get("sample_weight"), self.task_names)
-        return super().train_on_batch(x, y, **given)
-
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Measures as `keras.Model.test_on_batch` does, after checking the labels."""
-        given = {**dict(zip(("sample_weight",), args, strict=False)), **kwargs}
-        check_labels(x, y, given.get("sample_weight"), self.task_names)
-        return super().test_on_batch(x, y, **given)
-
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """Keras' own step, with logs that several workers can reduce."""
-        return replicas.step_logs(self, super().test_step(data))
+        return replicas.step_logs(self, super().test_step(self._normalized(data)))
+
+    def _normalized(self, data: Any) -> Any:
+        """Returns a batch with labels and weights as the tasks want them."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return x, *self._label_check.normalized(y, sample_weight)
+
+    def reset_metrics(self) -> None:
+        """Resets all metrics, and the counts of wrong labels."""
+        super().reset_metrics()
+        self._label_check.reset()
 
     def _get_metrics_result_or_logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+        self._label_check.refuse()
         # All logs are metrics; of several workers a step has logged the loss alone.
         return self.get_metrics_result()
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        if iterator is not None and strategy.shard(self.distribute_strategy)[1] > 1:
-            iterator, data_batch = None, replicas.local_batch(self, iterator)
-        super()._maybe_symbolic_build(iterator, data_batch)
+        if self._distribute_strategy is None:
+            return  # what is to be built is built when the step is traced
+        if iterator is not None:
+            data_batch = replicas.local_batch(self, iterator)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data_batch)
+        data_batch = x, *normalized(self.tasks, y, sample_weight)[:2]
+        super()._maybe_symbolic_build(None, data_batch)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Makes the function of a step, or two: one that solves and one that keeps."""
@@ -250,7 +255,12 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         return self.train_function
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """Trains as `keras.Model.fit` does, after checking the keys of the labels.
+        """Trains as `keras.Model.fit` does, after checking the labels.
+
+        Labels and sample weights are dicts by task, lists in the order of the tasks
+        or, of an only task, just its own; of each what `Task.normalize` takes. Arrays
+        are checked before, what a dataset gives after the first step and at the end
+        of each epoch.
 
         Under several workers a dataset gives global batches or, where it was made with
         `shard=`, this worker's share of them.
@@ -258,15 +268,22 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         if kwargs.get("class_weight") is not None:
             raise _no_class_weight(kwargs["class_weight"])
         x = self._opened(x, shuffle=kwargs.get("shuffle", True))
-        check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
+        y, kwargs = self._prepared(x, y, kwargs, training=True)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default.
         x, kwargs = replicas.distributed(self, x, kwargs, "steps_per_epoch")
-        steps = "validation_steps"
+        held_out = self._opened(kwargs.pop("validation_data", None))
+        if isinstance(held_out, list | tuple) and len(held_out) in (2, 3):
+            y_val, w_val = (*held_out, None)[1:3]
+            labels, weights = prepared(self.tasks, y_val, w_val, training=False)
+            held_out = (held_out[0], labels, *([] if weights is None else [weights]))
         held_out, kwargs = replicas.distributed(
-            self, self._opened(kwargs.pop("validation_data", None)), kwargs, steps
+            self, held_out, kwargs, "validation_steps"
         )
         kwargs["validation_data"] = held_out
+        callbacks = list(kwargs.get("callbacks") or ())
+        if strategy.shard(self.distribute_strategy)[1] == 1:
+            callbacks.insert(0, EarlyCheck(self._label_check))
         if self._engine is not None:
             self._engine.begin()
             if self._engine.needs_gradients and not self.shared_variables:
@@ -276,9 +293,38 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
                     type(self._engine.weighting).__name__,
                 )
             own = EngineCallback(self._engine)
-            kwargs["callbacks"] = [own, *(kwargs.get("callbacks") or ())]
+            callbacks.insert(0, own)
+        self._label_check.training = True
         with replicas.own_seeds(self):
-            return super().fit(x, y, **kwargs)
+            return super().fit(x, y, **{**kwargs, "callbacks": callbacks})
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """Trains as `keras.Model.train_on_batch` does, after checking the labels."""
+        if kwargs.get("class_weight") is not None:
+            raise _no_class_weight(kwargs["class_weight"])
+        y, sample_weight = prepared(self.tasks, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """Measures as `keras.Model.test_on_batch` does, after checking the labels."""
+        y, sample_weight = prepared(self.tasks, y, sample_weight)
+        return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def _prepared(
+        self, x: Any, y: Any, kwargs: dict[str, Any], training: bool
+    ) -> tuple[Any, dict[str, Any]]:
+        """Returns labels and arguments of `fit` or `evaluate`, after checking them."""
+        if "_use_cached_eval_dataset" in kwargs:
+            return y, kwargs  # `fit` has checked them
+        if hasattr(x, "element_spec"):
+            check_keys_of(x, self.task_names)
+            return y, kwargs
+        y, weights = prepared(self.tasks, y, kwargs.get("sample_weight"), training)
+        return y, {**kwargs, "sample_weight": weights}
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """Evaluates as `keras.Model.evaluate` does, and adds whole-set metrics.
@@ -288,10 +334,10 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         pass; one that no label could measure is NaN.
         """
         x = self._opened(x)
-        check_labels(x, y, kwargs.get("sample_weight"), self.task_names)
+        y, kwargs = self._prepared(x, y, kwargs, training=False)
         as_dict = kwargs.pop("return_dict", False)
         x, kwargs = replicas.distributed(self, x, kwargs, "steps")
-        with averaged_weights(self):
+        with averaged_weights(self), self._label_check.evaluation():
             logs = super().evaluate(x, y, return_dict=True, **kwargs)
             logs |= whole_set_metrics(self, x, y, **kwargs)
         # Gates are counted while training.

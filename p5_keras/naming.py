@@ -143,33 +143,3 @@ def check_names(tasks: Iterable[str], taken: Iterable[str]) -> None:
                     f"The logs of task {name!r} would hide those of task {other!r}. "
                     "Rename one of them."
                 )
-
-
-def check_labels(x: Any, y: Any, sample_weight: Any, tasks: list[str]) -> None:
-    """Compares the keys of labels and sample weights with the tasks' names.
-
-    Args:
-        x: A `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`, or inputs.
-        y: Labels, where `x` is not a dataset.
-        sample_weight: Sample weights or `None`, where `x` is not a dataset.
-        tasks: Names of the tasks.
-
-    Raises:
-        ValueError: They are not dicts with a key for every task.
-    """
-    spec = getattr(x, "element_spec", (x, y, sample_weight))
-    parts = spec if isinstance(spec, tuple) else (spec,)
-    if len(parts) == 1:
-        raise ValueError(
-            "Each batch must hold labels too, (x, y) or (x, y, sample_weight). "
-            f"Received: {sorted(spec) if isinstance(spec, dict) else 'x alone'}"
-        )
-    for name, part in zip(("labels", "sample_weight"), parts[1:3], strict=False):
-        if name == "sample_weight" and part is None:
-            continue
-        if not isinstance(part, dict):
-            raise ValueError(
-                f"The {name} must be a dict with a key for every task, {tasks}. "
-                f"Received: {type(part).__name__}"
-            )
-        check_keys(name, part, tasks)

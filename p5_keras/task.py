@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras import ops
 
 from p5_keras import losses
+from p5_keras.losses.of_keras import as_loss
+from p5_keras.metrics.decoded import as_metric
 from p5_keras.naming import did_you_mean
 
 Tensor = Any
@@ -30,10 +32,14 @@ class Task:
         label: Field of a dataset example that holds the label, with "/" between the
             levels of nested fields. The task's name if left out.
         weight: Field of a dataset example with the weight of its label, 0 where the
-            label is missing. Without it a label is missing where it is NaN, or
-            negative for integers.
-        loss: Any Keras loss, in place of the kind's own.
-        metrics: List of Keras metrics, in place of the kind's own.
+            label is missing. A label is missing, too, where it is NaN or, for classes
+            and answers of yes and no, negative.
+        loss: Any Keras loss, its name, or a function, in place of the kind's own. It
+            sees labels and outputs in one space: probabilities, or logits with
+            `from_logits=True` and in a function of one's own; standardised values; the
+            logarithms of a `DenseRegression`.
+        metrics: List of Keras metrics, or their names, in place of the kind's own.
+            They see what `decode` gives: probabilities, and values in their unit.
         loss_weight: α, the task's weight in the joint objective;
             `compile(loss_weights=)` overrides it.
         features: Names of the trunk's features that the head reads. The kind's own
@@ -52,6 +58,9 @@ class Task:
     #: Of each metric, the smallest difference that matters, as a share of the way from
     #: a baseline to perfection; 0.02 of one that is not named. See `p5_keras.verdict`.
     smallest_difference: ClassVar[dict[str, float]] = {}
+    #: How Keras' losses and metrics see it: "classes", "labels" or "values", "" if they
+    #: cannot, "raw" for labels and outputs as they are. See `losses/of_keras.py`.
+    compares: ClassVar[str] = "raw"
     #: How many pictures `views` makes of one.
     pictures: ClassVar[int] = 1
     #: What the label's field holds that moves with the image: "boxes", "map", or "".
@@ -105,14 +114,72 @@ class Task:
             weights: `(examples,)`, 0 where the label is missing.
         """
 
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Brings a batch of labels into the task's own form, in TensorFlow.
+
+        The one way in for labels, whether a `Source` reads them or `fit` is given
+        them. Labels in that form already stay as they are. A value that no label can
+        have stays recognisable, for `invalid()`.
+
+        Args:
+            label: `(batch, ...)` as the kind describes it, of any type of number, with
+                or without a last axis of 1.
+
+        Returns:
+            The label in the kind's shape and type, with a valid dummy where it is
+            missing, and `(batch,)` float32, 0 where it is missing and else 1.
+
+        Raises:
+            ValueError: The labels have another shape, or are no numbers.
+        """
+        label = tf.convert_to_tensor(label)
+        return label, tf.ones(tf.shape(label)[:1])
+
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says which values no label of the task can have, in TensorFlow.
+
+        Args:
+            label: Labels as `normalize()` gives them.
+
+        Returns:
+            bool `(batch, ...)`, with as many of the label's axes as it takes.
+        """
+        return tf.zeros(tf.shape(label)[:1], tf.bool)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be, for an error: the rest of "The labels must be"."""
+        return "what its kind describes"
+
+    #: Length of `tally()`.
+    tallies: ClassVar[int] = 0
+
+    def tally(self, given: Tensor, label: Tensor, weight: Tensor) -> list[Tensor]:
+        """Counts, in TensorFlow, what only many labels together can be wrong in.
+
+        Args:
+            given: Labels as they came.
+            label: Labels as `normalize()` gives them.
+            weight: `(batch, ...)`, 0 where they do not count.
+
+        Returns:
+            `tallies` float32 scalars, which add up over batches and replicas.
+        """
+        return []
+
+    def doubt(self, tally: list[float], training: bool) -> str:
+        """Says what is wrong with labels of which these are the sums; "" if nothing."""
+        return ""
+
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Reads label and weight from a batch of dataset examples, in TensorFlow.
 
         Returns:
-            The label, of a static shape, with a valid dummy where it is missing, and
-            its weight `(batch,)` float32, 0 where it is missing.
+            The label as `normalize()` gives it, of a static shape, and its weight
+            `(batch,)` float32, 0 where it is missing.
         """
-        raise NotImplementedError
+        label, weight = self.normalize(self.field(example, self.label))
+        return label, weight * self.example_weight(example, weight)
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns labels of mixed examples, unless the kind `refuses` "mixup".
@@ -132,11 +199,24 @@ class Task:
         return self.mix(label, other, share)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks the values of a batch of labels.
+        """Checks the values of a batch of labels, as `normalize()` gives them.
 
         Raises:
             ValueError: A label is out of range or not finite.
         """
+        wrong = np.asarray(self.invalid(label))
+        counts = np.reshape(np.asarray(weight) > 0, (len(weight), -1)).any(axis=1)
+        wrong = wrong & np.reshape(counts, (-1, *[1] * (wrong.ndim - 1)))
+        if wrong.any():
+            place = tuple(int(n) for n in np.argwhere(wrong)[0])
+            raise self.refusal(f"{said(label[place])} in example {place[0]}")
+
+    def refusal(self, received: str) -> ValueError:
+        """Returns the error of labels that are not as they must be."""
+        return ValueError(
+            f"The labels of task {self.name!r} must be {self.allowed}. "
+            f"Received: {received}"
+        )
 
     def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
         """Builds the head: layers from trunk features to the raw output.
@@ -150,6 +230,14 @@ class Task:
             The raw output, float32 under any precision policy.
         """
         raise NotImplementedError
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Returns the logits of what "classes" or "labels" compares."""
+        return output
+
+    def standardized(self, label: Tensor) -> Tensor:
+        """Returns labels in the space, and the shape, of the raw output."""
+        return label
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the kind's loss."""
@@ -270,7 +358,39 @@ class Task:
     def training_loss(self, loss: Any = None) -> losses.MeanLoss:
         """Returns the loss to train with: the argument, the task's, or the kind's."""
         loss = self.loss if loss is None else loss
-        return self.default_loss() if loss is None else losses.get(loss)
+        return self.default_loss() if loss is None else as_loss(loss, self)
+
+    def training_metrics(self, metrics: list[Any] | None = None) -> list[Any]:
+        """Returns the metrics: the argument, the task's, or the kind's."""
+        metrics = self.metrics if metrics is None else metrics
+        if metrics is None:
+            return self.default_metrics()
+        listed = metrics if isinstance(metrics, list | tuple) else [metrics]
+        return [as_metric(metric, self) for metric in listed]
+
+    def example_weight(self, example: dict[str, Any], like: Tensor) -> Tensor:
+        """Returns the weight field of the examples, or ones."""
+        if self.weight is None:
+            return tf.ones_like(like)
+        return tf.cast(tf.reshape(self.field(example, self.weight), [-1]), tf.float32)
+
+    def numbers(self, label: Any) -> Tensor:
+        """Returns labels as a tensor.
+
+        Raises:
+            ValueError: They are no numbers, or have no array's form.
+        """
+        if not isinstance(label, dict | tf.RaggedTensor | tf.SparseTensor):
+            label = tf.convert_to_tensor(label)
+            kind = label.dtype
+            if kind.is_floating or kind.is_integer or kind.is_bool:
+                return label
+        what = getattr(getattr(label, "dtype", None), "name", type(label).__name__)
+        raise ValueError(
+            f"The labels of task {self.name!r} must be an array of numbers, for "
+            "classes their places in `class_names`, from 0 on. Received: "
+            f"{type(label).__name__ if what == 'dict' else what}"
+        )
 
     def field(self, example: dict[str, Any], path: str) -> Tensor:
         """Reads a field of an example.
@@ -300,7 +420,12 @@ class Task:
         Raises:
             ValueError: The labels have another shape.
         """
-        found, wanted = tuple(label.shape[1:]), shape
+        if label.shape.rank is None:
+            return tf.reshape(label, [-1, *shape])
+        if label.shape.rank == 0:
+            raise self.refusal("a single number")
+        given = found = tuple(label.shape[1:])
+        wanted = shape
         while found and found[-1] == 1:
             found = found[:-1]
         while wanted and wanted[-1] == 1:
@@ -313,7 +438,7 @@ class Task:
                 f"Each label of task {self.name!r} must have the shape {shape}. "
                 f"Received: {tuple(label.shape[1:])} in the field {self.label!r}"
             )
-        return tf.reshape(label, [-1, *shape])
+        return label if given == shape else tf.reshape(label, [-1, *shape])
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, in a form that JSON can hold."""
@@ -344,3 +469,16 @@ class Task:
     def __repr__(self) -> str:
         """Returns the kind and the name."""
         return f"{type(self).__name__}({self.name!r})"
+
+
+#: What stands for a class that is not a whole number: higher than any class.
+NOT_WHOLE = 2**31 - 1
+
+
+def said(value: Any) -> str:
+    """Returns a label's value, or values, for an error."""
+    if np.ndim(value):
+        return str(np.asarray(value).tolist())
+    if float(value) == float(np.float32(NOT_WHOLE)):
+        return "one that is not whole"
+    return f"{float(value):g}"

@@ -1,5 +1,6 @@
 """The one reduction of the package: the mean over what is labelled."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
@@ -108,9 +109,13 @@ class Wrapped(MeanLoss):
     Args:
         loss: A `keras.losses.Loss` whose `call()` gives one value per element, or a
             function `(y_true, y_pred) -> values`.
+        view: From the loss, a label and a raw output to what the loss is to compare.
+            They are compared as they are if left out.
     """
 
-    def __init__(self, loss: Any, name: str | None = None) -> None:
+    def __init__(
+        self, loss: Any, name: str | None = None, view: Callable[..., Any] | None = None
+    ) -> None:
         if isinstance(loss, dict):
             loss = keras.saving.deserialize_keras_object(loss)
         if getattr(loss, "reduction", None) in ("sum", "none", None) and isinstance(
@@ -122,12 +127,21 @@ class Wrapped(MeanLoss):
                 f"Received: {loss.name} with reduction={loss.reduction!r}"
             )
         super().__init__(name=name or getattr(loss, "name", None))
-        self.loss = loss
+        self.loss, self._view = loss, view
 
     def elements(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the wrapped loss' values, each with weight 1."""
         call = self.loss.call if hasattr(self.loss, "call") else self.loss
-        losses = call(ops.cast(y_true, y_pred.dtype), y_pred)
+        if self._view is not None:
+            y_true, y_pred = self._view(self.loss, y_true, y_pred)
+        else:
+            y_true = ops.cast(y_true, y_pred.dtype)
+        losses = call(y_true, y_pred)
+        if len(losses.shape) == 0:
+            raise ValueError(
+                "A task's `loss` must give a value for each example, so that missing "
+                f"labels can be left out. Received: {self.name}, which gives one in all"
+            )
         return losses, ops.ones_like(losses)
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from keras import ops
 from p5_keras import losses
 from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean
-from p5_keras.task import Task, Tensor
+from p5_keras.task import Tensor
+from p5_keras.tasks.class_labels import allowed_classes, class_ids, present
 from p5_keras.tasks.vector_head import VectorTask, class_list
 
 
@@ -18,9 +19,9 @@ from p5_keras.tasks.vector_head import VectorTask, class_list
 class Classification(VectorTask):
     """One class among many for each example.
 
-    Label: an integer `(batch,)`, negative where missing; where examples are mixed
-    (`p5.data.MixUp`), probabilities `(batch, classes)` instead. Raw output: logits
-    `(batch, classes)`. Decoded: `label` int32 `(batch,)` and `probabilities`
+    Label: a whole number `(batch,)`, negative or NaN where missing; or probabilities
+    `(batch, classes)`, one-hot or of mixed examples (`p5.data.MixUp`). Raw output:
+    logits `(batch, classes)`. Decoded: `label` int32 `(batch,)` and `probabilities`
     `(batch, classes)`.
 
     Args:
@@ -38,6 +39,7 @@ class Classification(VectorTask):
     """
 
     kind = "classification"
+    compares = "classes"
     better = {"accuracy": "higher"}
     primary = "accuracy"
     score_name = "accuracy"
@@ -73,19 +75,39 @@ class Classification(VectorTask):
         if self.class_weights == "balanced":
             self.class_weights = balanced(labels[weights > 0], self.units)
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch,)` int32 classes."""
-        label = tf.cast(self.field(example, self.label), tf.int32)
-        return read_classes(self, example, self.shaped(label))
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch,)` int32 classes, or `(batch, classes)` float32."""
+        label = self.numbers(label)
+        if not self._soft(label):
+            label = class_ids(self, self.shaped(label))
+            return tf.maximum(label, 0), present(label)
+        label = tf.cast(label, tf.float32)
+        known = tf.reduce_any(label >= 0, axis=-1)
+        return tf.where(known[:, None], label, 0.0), tf.cast(known, tf.float32)
+
+    def _soft(self, label: Tensor) -> bool:
+        """Whether labels are one number a class, not one a label."""
+        return label.shape.rank == 2 and label.shape[-1] == self.units > 1
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns probabilities `(batch, classes)`."""
         one, two = (tf.one_hot(x, self.units) for x in (label, other))
         return share[:, None] * one + (1 - share[:, None]) * two
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that class ids are below the number of classes."""
-        check_classes(self, np.where(weight > 0, label, -1), self.units)
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where classes are too high, or probabilities do not sum to 1."""
+        label = tf.convert_to_tensor(label)
+        if not self._soft(label):
+            return label >= self.units
+        off = tf.abs(tf.reduce_sum(label, axis=-1) - 1)
+        # Not `off > ...`, which NaN is not.
+        return ~((off < 0.01) & tf.reduce_all(label >= 0, axis=-1))
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        whole = allowed_classes(self.units)
+        return f"{whole}; or a row of probabilities, which sum to 1"
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the cross-entropy, with smoothing, class weights and focusing."""
@@ -149,47 +171,6 @@ class Classification(VectorTask):
             "class_weights": self.class_weights,
             "gamma": self.gamma,
         }
-
-
-def read_classes(
-    task: Task, example: dict[str, Any], label: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Returns class labels with 0 for missing ones, and weights that say which.
-
-    A label with further axes, such as a mask, keeps its missing elements negative:
-    the loss leaves them out one by one.
-    """
-    if label.shape.rank == 1:
-        weight = tf.cast(label >= 0, tf.float32)
-        label = tf.maximum(label, 0)
-    else:
-        weight = tf.cast(
-            tf.reduce_any(label >= 0, axis=list(range(1, label.shape.rank))),
-            tf.float32,
-        )
-    return label, weight * example_weight(task, example, weight)
-
-
-def example_weight(task: Task, example: dict[str, Any], like: Tensor) -> Tensor:
-    """Returns the weight field of the examples, or ones."""
-    if task.weight is None:
-        return tf.ones_like(like)
-    return tf.cast(tf.reshape(task.field(example, task.weight), [-1]), tf.float32)
-
-
-def check_classes(task: Task, label: np.ndarray, classes: int) -> None:
-    """Checks that class ids are below the number of classes.
-
-    Raises:
-        ValueError: One is not.
-    """
-    if label.size and label.max() >= classes:
-        where = np.argwhere(label >= classes)[0]
-        raise ValueError(
-            f"The labels of task {task.name!r} must be below `num_classes`. "
-            f"Received: class {label.max()} in example {int(where[0])}; "
-            f"num_classes={classes}"
-        )
 
 
 def check_class_weights(

@@ -9,8 +9,8 @@ from keras import layers, ops
 
 from p5_keras import losses
 from p5_keras.losses.base import align, replica_sum, safe_divide
-from p5_keras.task import Tensor
-from p5_keras.tasks.classification import example_weight
+from p5_keras.task import NOT_WHOLE, Tensor
+from p5_keras.tasks.class_labels import class_ids
 from p5_keras.tasks.vector_head import VectorTask
 
 
@@ -51,6 +51,7 @@ class Clustering(VectorTask):
     """
 
     kind = "clustering"
+    compares = ""
     better = {"error": "lower", "nmi": "higher", "ari": "higher"}
     primary = "error"
     score_name = "log-probability of its cluster"
@@ -83,15 +84,27 @@ class Clustering(VectorTask):
         """Number of clusters."""
         return self.num_clusters
 
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch,)` int32 classes, −1 without one; all examples count."""
+        label = class_ids(self, self.shaped(self.numbers(label)))
+        return label, tf.ones_like(label, tf.float32)
+
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where classes are no whole numbers."""
+        return tf.convert_to_tensor(label) == NOT_WHOLE
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return "whole numbers, negative where unknown"
+
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch,)` int32 classes, −1 without one; every example has weight."""
-        count = tf.shape(tf.nest.flatten(example)[0])[0]
-        label = -tf.ones([count], tf.int32)
+        """Reads classes where the task has a `label`; see `normalize`."""
         if self.label:
-            found = self.shaped(self.field(example, self.label))
-            label = tf.maximum(tf.cast(found, tf.int32), -1)
-        weight = tf.ones([count])
-        return label, example_weight(self, example, weight)
+            return super().target(example)
+        count = tf.shape(tf.nest.flatten(example)[0])[0]
+        label, weight = self.normalize(-tf.ones([count], tf.int32))
+        return label, weight * self.example_weight(example, weight)
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns the label, of which nothing is learned."""

@@ -37,6 +37,7 @@ class Conversion(Binary):
     """
 
     kind = "conversion after a click"
+    compares = ""
 
     def __init__(self, name: str, *, click: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)

@@ -10,7 +10,6 @@ from keras import ops
 from p5_keras import losses
 from p5_keras.metrics import ElementMean
 from p5_keras.task import Tensor
-from p5_keras.tasks.classification import example_weight
 from p5_keras.tasks.map_head import MapTask
 
 
@@ -19,8 +18,9 @@ class DenseRegression(MapTask):
     """A positive value for every pixel, such as depth in metres.
 
     Label: `(batch, height, width)`, or with a last axis of 1; NaN, or 0 and below,
-    where a pixel has none. Raw output: the logarithm of the value `(batch, height,
-    width, 1)`. Decoded: `value` `(batch, height, width)` in the user's units.
+    where a pixel has none. Raw output: the centred logarithm of the value
+    `(batch, height, width, 1)`, which a loss of Keras compares with that of the label.
+    Decoded: `value` `(batch, height, width)` in the user's units.
 
     What is shown twice as large is half as far away, so `changes_under` is "zoom",
     "stretch" and "shear" if left out; give `[]` for values other than distances.
@@ -39,6 +39,7 @@ class DenseRegression(MapTask):
     """
 
     kind = "dense regression"
+    compares = "values"
     better = {"abs_rel": "lower", "rmse": "lower", "delta1": "higher"}
     primary = "abs_rel"
     score_name = "negative AbsRel"
@@ -76,29 +77,31 @@ class DenseRegression(MapTask):
             seen = labels[weights > 0]
             self.mean = float(np.log(seen[seen > 0]).mean())
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, height, width)` float32, NaN where a pixel has no value."""
-        label = tf.cast(self.field(example, self.label), tf.float32)
-        size = example.get("image", label).shape[1:3]
-        label = self.shaped(label, *size)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, height, width)` float32, NaN where a pixel has no value."""
+        label = tf.cast(self.one_map(self.numbers(label)), tf.float32)
         label = tf.where(label > 0, label, np.float32(np.nan))
         known = tf.reduce_any(~tf.math.is_nan(label), axis=[1, 2])
-        weight = tf.cast(known, tf.float32)
-        return label, weight * example_weight(self, example, weight)
+        return label, tf.cast(known, tf.float32)
 
     def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
         """Returns each pixel's value in the image that it is of."""
         return tf.where(own, label, other)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that no label is infinite."""
-        label = np.where(weight[:, None, None] > 0, label, np.nan)
-        if np.isinf(label).any():
-            row = int(np.argwhere(np.isinf(label))[0][0])
-            raise ValueError(
-                f"The labels of task {self.name!r} must be finite, or NaN where "
-                f"missing. Received: an infinite value in example {row}"
-            )
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where a value is infinite."""
+        return tf.math.is_inf(label)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return "finite and within float32; NaN, 0 or negative where a pixel has none"
+
+    def standardized(self, label: Tensor) -> Tensor:
+        """Returns centred logarithms `(batch, height, width, 1)`, 0 where missing."""
+        seen = label > 0
+        log = ops.log(ops.where(seen, label, ops.ones_like(label))) - self._mean()
+        return ops.expand_dims(ops.where(seen, log, ops.zeros_like(log)), axis=-1)
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the loss that `error` names."""

@@ -13,7 +13,14 @@ from p5_keras.losses.detection import BOX_LOSSES, DetectionLoss
 from p5_keras.metrics.detection import CocoEvaluator, image_average_precision
 from p5_keras.task import Features, Task, Tensor
 from p5_keras.tasks.anchors import Anchors
-from p5_keras.tasks.boxes import check_boxes, draw_boxes, read_boxes
+from p5_keras.tasks.boxes import (
+    box_rows,
+    check_boxes,
+    draw_boxes,
+    image_size,
+    overflows,
+    wrong_boxes,
+)
 from p5_keras.tasks.detection_head import NORMS, DetectionHead, level
 from p5_keras.tasks.suppression import survivors
 from p5_keras.tasks.vector_head import class_list
@@ -72,6 +79,7 @@ class Detection(Task):
     """
 
     kind = "detection"
+    compares = ""
     better = {"map": "higher", "map50": "higher", "recall": "higher"}
     primary = "map50"
     score_name = "image AP50"
@@ -158,13 +166,45 @@ class Detection(Task):
             self.levels, self.anchor_scales, self.anchor_ratios, self.anchor_size
         )
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, max_boxes, 5)`, objects first; the first `max_boxes` stay.
+    def normalize(self, label: Any, size: Any = None) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, max_boxes, 5)`, objects first; the first `max_boxes` stay.
 
         Where there are more, 0.5 is added to the class of the last row, by which
         `check` knows; everything else reads the class as an integer.
+
+        Args:
+            label: As the class describes it.
+            size: Height and width of the model input; `image_size` if left out.
         """
-        return read_boxes(self, example)
+        height, width = size or self.image_size or (None, None)
+        return box_rows(self, label, (height, width))
+
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says which rows are no boxes of the image, or stand for more than one."""
+        wrong = [mask for mask, _ in wrong_boxes(self, label)]
+        more = overflows(tf.convert_to_tensor(label))[:, None]
+        return tf.reduce_any(tf.stack(wrong), axis=0) | more
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        classes = len(self.class_names)
+        return (
+            "boxes with x1 < x2 and y1 < y2, in pixels within the image, whose size is "
+            f"{self.image_size}, of classes below {classes}, at most {self.max_boxes} "
+            "an image"
+        )
+
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads boxes and classes; see `normalize`."""
+        label = self.field(example, self.label)
+        if isinstance(label, dict):
+            names = ["bbox"]
+            if "label" in label or len(self.class_names) > 1:
+                names.append("label")
+            label = {n: self.field(example, f"{self.label}/{n}") for n in names}
+        label, weight = self.normalize(label, image_size(self, example))
+        return label, weight * self.example_weight(example, weight)
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks classes, boxes and their number."""

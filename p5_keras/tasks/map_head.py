@@ -35,6 +35,28 @@ class MapTask(Task):
         """Channels of the raw output."""
         raise NotImplementedError
 
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads maps of the image's size, where there is an image; see `Task`."""
+        if "image" in example:
+            label = self.numbers(self.field(example, self.label))
+            self.shaped(label, *example["image"].shape[1:3])
+        return super().target(example)
+
+    def one_map(self, label: Tensor) -> Tensor:
+        """Drops a last axis of 1 from `(batch, height, width)`.
+
+        Raises:
+            ValueError: The labels are no maps.
+        """
+        if label.shape.rank == 4:
+            label = self.shaped(label, *label.shape[1:3])
+        if label.shape.rank != 3:
+            raise ValueError(
+                f"Each label of task {self.name!r} must be a map, (height, width). "
+                f"Received: {tuple(label.shape[1:])}"
+            )
+        return label
+
     def default_features(
         self, features: list[str], input_shape: tuple[int, ...]
     ) -> list[str]:

@@ -11,7 +11,6 @@ from p5_keras import losses
 from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean, LabelAUC
 from p5_keras.task import Tensor
-from p5_keras.tasks.classification import example_weight
 from p5_keras.tasks.vector_head import VectorTask, class_list
 
 
@@ -19,9 +18,10 @@ from p5_keras.tasks.vector_head import VectorTask, class_list
 class MultiLabel(VectorTask):
     """Several independent yes/no labels for each example.
 
-    Label: 0, 1, or missing (NaN or negative), one by one, `(batch, labels)`; between
-    0 and 1 where examples are mixed (`p5.data.MixUp`). Raw output: logits `(batch,
-    labels)`. Decoded: `probability` and `label` (at 0.5), both `(batch, labels)`.
+    Label: 0, 1, or missing (NaN or negative), one by one, `(batch, labels)`; or a
+    probability, as where examples are mixed (`p5.data.MixUp`). Raw output: logits
+    `(batch, labels)`. Decoded: `probability` and `label` (at 0.5), both
+    `(batch, labels)`.
 
     Args:
         name: Name of the task.
@@ -34,6 +34,7 @@ class MultiLabel(VectorTask):
     """
 
     kind = "multi-label classification"
+    compares = "labels"
     better = {"accuracy": "higher", "auc": "higher"}
     primary = "auc"
     score_name = "accuracy"
@@ -68,29 +69,55 @@ class MultiLabel(VectorTask):
         """Number of labels."""
         return len(self.class_names)
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, labels)` float32, NaN where missing."""
-        label = tf.cast(self.field(example, self.label), tf.float32)
-        label = self.shaped(label, self.units)
-        label = tf.where(label < 0, np.float32(np.nan), label)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, labels)` float32, NaN where missing."""
+        label = tf.cast(self.shaped(self.numbers(label), self.units), tf.float32)
+        missing = (label < 0) & (tf.round(label) == label)
+        label = tf.where(missing, np.float32(np.nan), label)
         known = tf.reduce_any(~tf.math.is_nan(label), axis=-1)
-        weight = tf.cast(known, tf.float32)
-        return label, weight * example_weight(self, example, weight)
+        return label, tf.cast(known, tf.float32)
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns shares, NaN where either label is missing."""
         return share[:, None] * label + (1 - share[:, None]) * other
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that labels are 0, 1 or missing."""
-        label = np.where(weight[:, None] > 0, label, np.nan)
-        wrong = ~(np.isnan(label) | (label == 0) | (label == 1))
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise ValueError(
-                f"The labels of task {self.name!r} must be 0, 1 or missing. "
-                f"Received: {label[row, column]} in example {row}, label {column}"
-            )
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where a label is below 0 or above 1."""
+        label = tf.convert_to_tensor(label)
+        return (label < 0) | (label > 1)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return "0, 1 or missing (NaN, or whole and negative); or a probability"
+
+    tallies = 4
+
+    def tally(self, given: Tensor, label: Tensor, weight: Tensor) -> list[Tensor]:
+        """Counts labels of yes, of no, missing ones, and those missing by number."""
+        counts = tf.broadcast_to(weight > 0, tf.shape(label))
+        below = tf.constant(False)
+        if not (given.dtype.is_bool or given.dtype.is_unsigned):
+            below = given < 0
+        missing = tf.math.is_nan(label)
+        masks = (counts & (label >= 0.5), counts & (label < 0.5), missing, below)
+        return [tf.reduce_sum(tf.cast(mask, tf.float32)) for mask in masks]
+
+    def doubt(self, tally: list[float], training: bool) -> str:
+        """Says so where a negative number seems to have been meant for no.
+
+        What a `Source` gives has NaN for such numbers. That many examples without a
+        single no teach nothing either.
+        """
+        yes, no, missing, below = tally
+        one_sided = yes and not no and (below or (training and min(yes, missing) >= 8))
+        if not one_sided:
+            return ""
+        return (
+            f"The labels of task {self.name!r} must be 0 for no: a negative number "
+            f"means that a label is missing. Received: {yes:.0f} times 1, never 0, and "
+            f"{missing:.0f} missing. Give NaN where a label is missing indeed"
+        )
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the cross-entropy of each label."""
@@ -166,6 +193,7 @@ class Binary(MultiLabel):
     """
 
     kind = "binary classification"
+    compares = "labels"
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         kwargs.setdefault("class_names", [name])

@@ -11,7 +11,7 @@ from p5_keras import losses
 from p5_keras.losses.base import MeanLoss
 from p5_keras.metrics import ElementMean
 from p5_keras.task import Tensor
-from p5_keras.tasks.classification import check_classes, read_classes
+from p5_keras.tasks.class_labels import allowed_classes, class_ids, present
 from p5_keras.tasks.vector_head import VectorTask, class_list
 
 
@@ -36,6 +36,7 @@ class Ordinal(VectorTask):
     """
 
     kind = "ordinal rating"
+    compares = "classes"
     better = {"mae": "lower", "accuracy": "higher"}
     primary = "mae"
     score_name = "negative distance in classes"
@@ -62,19 +63,28 @@ class Ordinal(VectorTask):
         """Number of thresholds."""
         return len(self.class_names) - 1
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch,)` int32 classes."""
-        label = tf.cast(self.field(example, self.label), tf.int32)
-        return read_classes(self, example, self.shaped(label))
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch,)` int32 classes."""
+        label = class_ids(self, self.shaped(self.numbers(label)))
+        return tf.maximum(label, 0), present(label)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that class ids are below the number of classes."""
-        check_classes(self, np.where(weight > 0, label, -1), len(self.class_names))
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where classes are too high."""
+        return tf.convert_to_tensor(label) >= len(self.class_names)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return allowed_classes(len(self.class_names))
 
     def output(self, x: Tensor) -> Tensor:
         """Builds the score and the thresholds: `(batch, classes - 1)`."""
         score = layers.Dense(1, use_bias=False, dtype="float32", name="score")(x)
         return Thresholds(self.units, dtype="float32", name="output")(score)
+
+    def logits(self, output: Tensor) -> Tensor:
+        """Returns logarithms of the classes' probabilities, `(batch, classes)`."""
+        return ops.log(ops.maximum(self.decode(output)["probabilities"], 1e-7))
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the mean cross-entropy of being above each class."""

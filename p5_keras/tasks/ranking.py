@@ -9,8 +9,8 @@ from keras import ops
 
 from p5_keras import losses
 from p5_keras.metrics.ranking import GroupOrder, pairs_in_order
+from p5_keras.naming import check_keys
 from p5_keras.task import Tensor
-from p5_keras.tasks.classification import example_weight
 from p5_keras.tasks.vector_head import VectorTask
 
 _LOSSES = {"pair": losses.PairLoss, "list": losses.ListLoss}
@@ -72,11 +72,29 @@ class Ranking(VectorTask):
             )
         self.group, self.order, self.k = group, order, k
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, 3)` float32, NaN where the relevance is missing."""
-        label = self.shaped(tf.cast(self.field(example, self.label), tf.float32))
-        label = tf.where(label < 0, np.float32(np.nan), label)
-        group = self.shaped(tf.convert_to_tensor(self.field(example, self.group)))
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, 3)` float32, NaN where the relevance is missing.
+
+        Args:
+            label: A dict of "label", the relevance, and "group", integers or strings;
+                or `(batch, 3)`.
+        """
+        if isinstance(label, dict):
+            label = self._rows(label)
+        label = tf.cast(self.numbers(label), tf.float32)
+        if label.shape.rank != 2 or label.shape[1] != 3:
+            raise ValueError(
+                f"The labels of task {self.name!r} must be a dict of 'label' and "
+                "'group', or (batch, 3), the relevance and the group's number divided "
+                f"by {_PART} and its rest. Received: {tuple(label.shape)}"
+            )
+        relevance = tf.where(label[:, :1] < 0, np.float32(np.nan), label[:, :1])
+        known = ~tf.math.is_nan(relevance[:, 0])
+        return tf.concat([relevance, label[:, 1:]], 1), tf.cast(known, tf.float32)
+
+    def _rows(self, label: dict[str, Any]) -> Tensor:
+        check_keys(f"labels of {self.name}", label, ("label", "group"))
+        group = self.shaped(tf.convert_to_tensor(label["group"]))
         if group.dtype == tf.string:
             group = tf.strings.to_hash_bucket_fast(group, _PART**2)
         elif not group.dtype.is_integer:
@@ -85,20 +103,30 @@ class Ranking(VectorTask):
                 f"Received: {group.dtype.name} in the field {self.group!r}"
             )
         group = tf.cast(group, tf.int64)
-        parts = [group // _PART, group % _PART]
-        label = tf.stack([label, *(tf.cast(x, tf.float32) for x in parts)], axis=1)
-        weight = tf.cast(~tf.math.is_nan(label[:, 0]), tf.float32)
-        return label, weight * example_weight(self, example, weight)
+        parts = [self.shaped(self.numbers(label["label"])), group // _PART]
+        parts = [*parts, group % _PART]
+        return tf.stack([tf.cast(x, tf.float32) for x in parts], axis=1)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that relevances are finite, and groups no larger than is exact."""
-        for row in np.flatnonzero(weight > 0):
-            if not np.isfinite(label[row]).all() or abs(label[row, 1]) >= _PART:
-                raise ValueError(
-                    f"The labels of task {self.name!r} must be finite relevances of "
-                    f"groups below {_PART**2}. Received: {label[row].tolist()}, "
-                    f"relevance and group in parts of {_PART}, in example {row}"
-                )
+    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Reads relevance and group; see `normalize`."""
+        fields = {"label": self.label, "group": self.group}
+        found = {name: self.field(example, path) for name, path in fields.items()}
+        label, weight = self.normalize(found)
+        return label, weight * self.example_weight(example, weight)
+
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where relevances are infinite, or groups larger than is exact."""
+        label = tf.convert_to_tensor(label)
+        wrong = tf.math.is_inf(label[:, 0]) | ~(tf.abs(label[:, 1]) < _PART)
+        return wrong | ~(tf.abs(label[:, 2]) < _PART)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return (
+            f"finite relevances of groups below {_PART**2}, as rows of the relevance "
+            f"and the group in parts of {_PART}"
+        )
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the loss that `order` names."""

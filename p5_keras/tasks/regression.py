@@ -10,7 +10,6 @@ from keras import ops
 from p5_keras import losses
 from p5_keras.metrics import ElementMean
 from p5_keras.task import Tensor
-from p5_keras.tasks.classification import example_weight
 from p5_keras.tasks.vector_head import VectorTask
 
 
@@ -18,9 +17,10 @@ from p5_keras.tasks.vector_head import VectorTask
 class Regression(VectorTask):
     """One value, or a vector of values, for each example.
 
-    Label: `(batch,)` or `(batch, size)` in the user's units, NaN where missing. Raw
-    output: standardised values `(batch, size)`. Decoded: `value` `(batch, size)` in
-    the user's units; metrics are in these units too.
+    Label: `(batch,)` or `(batch, size)` in the user's units, NaN where missing; no
+    number is taken for missing. Raw output: standardised values `(batch, size)`, which
+    a loss of Keras compares with standardised labels. Decoded: `value` `(batch, size)`
+    in the user's units; metrics are in these units too.
 
     Args:
         name: Name of the task.
@@ -33,6 +33,7 @@ class Regression(VectorTask):
     """
 
     kind = "regression"
+    compares = "values"
     better = {"mae": "lower", "rmse": "lower"}
     primary = "mae"
     score_name = "negative absolute error"
@@ -67,26 +68,30 @@ class Regression(VectorTask):
             std = known.std(axis=0).filled(0.0)
             self.std = [float(s) if s > 0 else 1.0 for s in std]
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, size)` float32, NaN where missing."""
-        label = tf.cast(self.field(example, self.label), tf.float32)
-        label = self.shaped(label, self.size)
-        weight = tf.cast(tf.reduce_any(~tf.math.is_nan(label), axis=-1), tf.float32)
-        return label, weight * example_weight(self, example, weight)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, size)` float32, NaN where missing."""
+        label = tf.cast(self.shaped(self.numbers(label), self.size), tf.float32)
+        known = tf.reduce_any(~tf.math.is_nan(label), axis=-1)
+        return label, tf.cast(known, tf.float32)
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns the mean by share, NaN where either value is missing."""
         return share[:, None] * label + (1 - share[:, None]) * other
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that no label is infinite."""
-        label = np.where(weight[:, None] > 0, label, np.nan)
-        if np.isinf(label).any():
-            row = int(np.argwhere(np.isinf(label))[0][0])
-            raise ValueError(
-                f"The labels of task {self.name!r} must be finite, or NaN where "
-                f"missing. Received: {label[row]} in example {row}"
-            )
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where a value is infinite."""
+        return tf.math.is_inf(label)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return "finite and within float32, or NaN where missing"
+
+    def standardized(self, label: Tensor) -> Tensor:
+        """Returns `(label - mean) / std`, `(batch, size)`."""
+        mean, std = self._scale()
+        label = ops.cast(label, "float32") - ops.array(mean, "float32")
+        return label / ops.array(std, "float32")
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the error of standardised values."""

@@ -11,12 +11,11 @@ from p5_keras import losses
 from p5_keras.losses import divergence
 from p5_keras.metrics import ElementMean, MeanIoU
 from p5_keras.task import Tensor
+from p5_keras.tasks.class_labels import allowed_classes, class_ids, present
 from p5_keras.tasks.classification import (
     balanced,
     check_class_weights,
-    check_classes,
     given_weights,
-    read_classes,
 )
 from p5_keras.tasks.map_head import MapTask
 from p5_keras.tasks.vector_head import class_list
@@ -42,6 +41,7 @@ class Segmentation(MapTask):
     """
 
     kind = "segmentation"
+    compares = "classes"
     better = {"miou": "higher", "pixel_accuracy": "higher"}
     primary = "miou"
     score_name = "image mIoU"
@@ -79,23 +79,26 @@ class Segmentation(MapTask):
         if self.class_weights == "balanced":
             self.class_weights = balanced(labels[weights > 0], self.channels)
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, height, width)` int32, −1 where a pixel is ignored."""
-        label = tf.cast(self.field(example, self.label), tf.int32)
-        size = example.get("image", label).shape[1:3]
-        label = self.shaped(label, *size)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, height, width)` int32, −1 where a pixel is ignored."""
+        label = class_ids(self, self.one_map(self.numbers(label)))
         if self.ignore_label is not None:
             label = tf.where(label == self.ignore_label, -1, label)
-        return read_classes(self, example, label)
+        return label, present(label)
 
     def paste(self, label: Tensor, other: Tensor, share: Tensor, own: Tensor) -> Tensor:
         """Returns each pixel's class in the image that it is of."""
         return tf.where(own, label, other)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that class ids are below the number of classes."""
-        label = np.where(weight[:, None, None] > 0, label, -1)
-        check_classes(self, label, self.channels)
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where classes are too high."""
+        return tf.convert_to_tensor(label) >= self.channels
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        ignored = "" if self.ignore_label is None else f"or {self.ignore_label} "
+        return allowed_classes(self.channels, f"{ignored}where a pixel has none")
 
     def default_loss(self) -> losses.MeanLoss:
         """Returns the cross-entropy, with class weights and focusing."""

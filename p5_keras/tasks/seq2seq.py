@@ -46,6 +46,7 @@ class Seq2Seq(SequenceTask):
     """
 
     kind = "seq2seq"
+    compares = ""
 
     def __init__(
         self,
@@ -67,9 +68,9 @@ class Seq2Seq(SequenceTask):
         self.label_smoothing = label_smoothing
         self.steps = length
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, length)` int32 ids."""
-        label, weight = super().target(example)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, length)` int32 ids, −1 behind the end."""
+        label, weight = super().normalize(label)
         return self.shaped(label, self.length), weight
 
     def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:

@@ -10,7 +10,7 @@ from keras import layers, ops
 from p5_keras.losses import divergence
 from p5_keras.metrics.edits import Edits, edit_distance
 from p5_keras.task import Features, Task, Tensor
-from p5_keras.tasks.classification import check_classes, read_classes
+from p5_keras.tasks.class_labels import allowed_classes, class_ids, present
 from p5_keras.tasks.vector_head import class_list
 
 
@@ -53,20 +53,20 @@ class SequenceTask(Task):
         """Returns "sequence"."""
         return ["sequence"]
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, length)` int32 ids."""
-        return read_sequences(self, example)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, length)` int32 ids, −1 behind the end."""
+        return sequences(self, label)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that ids are below the number of classes, and stand side by side."""
-        here = np.where(weight[:, None] > 0, label, -1)
-        check_classes(self, here, len(self.class_names))
-        broken = np.flatnonzero(((here[:, :-1] < 0) & (here[:, 1:] >= 0)).any(axis=1))
-        if len(broken):
-            raise ValueError(
-                f"The labels of task {self.name!r} must be negative behind their end "
-                f"only. Received: {here[broken[0]].tolist()} in example {broken[0]}"
-            )
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where ids are too high, or stand behind an end."""
+        label = tf.convert_to_tensor(label)
+        ended = tf.pad(label[:, :-1] < 0, [[0, 0], [1, 0]])
+        return (label >= len(self.class_names)) | (ended & (label >= 0))
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return allowed_classes(len(self.class_names), "behind their end only")
 
     def default_metrics(self) -> list[keras.Metric]:
         """Returns none: whole sequences are compared by the evaluator."""
@@ -119,20 +119,21 @@ class SequenceTask(Task):
         return {**super().get_config(), "class_names": self.class_names}
 
 
-def read_sequences(task: Task, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Reads labels `(batch, length)` int32, and weights that say which are missing.
+def sequences(task: Task, label: Any) -> tuple[Tensor, Tensor]:
+    """Returns labels `(batch, length)` int32, and weights that say which are missing.
 
     Raises:
-        ValueError: The field holds no rows of whole numbers.
+        ValueError: They are no rows of numbers.
     """
-    label = task.field(example, task.label)
+    label = tf.convert_to_tensor(label)
     if label.shape.rank != 2 or label.shape[1] is None or label.dtype == tf.string:
         raise ValueError(
             f"Each label of task {task.name!r} must be (length,) class ids; see "
             "`p5.data.text_column`. Received: "
             f"{tuple(label.shape[1:])} {label.dtype.name} in the field {task.label!r}"
         )
-    return read_classes(task, example, tf.cast(label, tf.int32))
+    label = class_ids(task, label)
+    return label, present(label)
 
 
 def joined(task: Task, features: Features) -> Tensor:

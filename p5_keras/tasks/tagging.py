@@ -11,8 +11,8 @@ from p5_keras import losses
 from p5_keras.metrics import ElementMean
 from p5_keras.metrics.spans import SpanF1
 from p5_keras.task import Features, Task, Tensor
-from p5_keras.tasks.classification import check_classes
-from p5_keras.tasks.sequence_head import joined, read_sequences
+from p5_keras.tasks.class_labels import allowed_classes
+from p5_keras.tasks.sequence_head import joined, sequences
 from p5_keras.tasks.vector_head import class_list
 from p5_keras.tasks.viterbi import are_iob, best_path, rules
 
@@ -40,6 +40,7 @@ class Tagging(Task):
     """
 
     kind = "tagging"
+    compares = "classes"
     better = {"f1": "higher", "accuracy": "higher"}
     primary = "f1"
     score_name = "share of tokens that are right"
@@ -67,14 +68,18 @@ class Tagging(Task):
         """Returns "sequence"."""
         return ["sequence"]
 
-    def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Reads `(batch, length)` int32 tags."""
-        return read_sequences(self, example)
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns `(batch, length)` int32 tags, −1 where a token has none."""
+        return sequences(self, label)
 
-    def check(self, label: np.ndarray, weight: np.ndarray) -> None:
-        """Checks that tags are below the number of tags."""
-        here = np.where(weight[:, None] > 0, label, -1)
-        check_classes(self, here, len(self.class_names))
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where tags are too high."""
+        return tf.convert_to_tensor(label) >= len(self.class_names)
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        return allowed_classes(len(self.class_names), "where a token has none")
 
     def head(self, features: Features, input_shape: tuple[int, ...]) -> Tensor:
         """Builds dense layers over the last axis: `(batch, length, tags)`."""

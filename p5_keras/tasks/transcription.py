@@ -41,6 +41,7 @@ class Transcription(SequenceTask):
     """
 
     kind = "transcription"
+    compares = ""
 
     def __init__(
         self,
@@ -57,12 +58,29 @@ class Transcription(SequenceTask):
 
     def check(self, label: np.ndarray, weight: np.ndarray) -> None:
         """Checks ids, and that the labels fit into the steps, where these are known."""
-        super().check(label, weight)
         known = label[weight > 0]
         equal = (known[:, 1:] == known[:, :-1]) & (known[:, 1:] >= 0)
         needed = (known >= 0).sum(axis=1) + equal.sum(axis=1)
         self._longest = max(self._longest, int(needed.max(initial=0)))
         self._check_room()
+        super().check(label, weight)
+
+    def invalid(self, label: Tensor) -> Tensor:
+        """Says where ids are wrong, and where a label needs more than the steps."""
+        label = tf.convert_to_tensor(label)
+        wrong = super().invalid(label)
+        if self.steps is None:
+            return wrong
+        equal = (label[:, 1:] == label[:, :-1]) & (label[:, 1:] >= 0)
+        needed = tf.math.count_nonzero(label >= 0, axis=1)
+        needed += tf.math.count_nonzero(equal, axis=1)
+        return wrong | (needed > self.steps)[:, None]
+
+    @property
+    def allowed(self) -> str:
+        """What labels must be."""
+        room = "" if self.steps is None else f", with room in {self.steps} steps"
+        return super().allowed + room
 
     def _check_room(self) -> None:
         if self.steps is not None and self._longest > self.steps:

@@ -20,6 +20,7 @@ class Unlabelled(Task):
     The examples may have any fields, or none. Decoded: `error` `(batch,)`.
     """
 
+    compares = ""
     better: ClassVar[dict[str, str]] = {"error": "lower"}
     primary = "error"
     score_name = "less error"
@@ -34,10 +35,14 @@ class Unlabelled(Task):
         """Returns what the primary metric is the mean of, `(batch,)`."""
         return self.errors(output)
 
+    def normalize(self, label: Any) -> tuple[Tensor, Tensor]:
+        """Returns zeros, and a weight of 1 for every example, whatever it is given."""
+        count = tf.shape(tf.nest.flatten(label)[0])[0]
+        return tf.zeros([count]), tf.ones([count])
+
     def target(self, example: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Returns zeros, and a weight of 1 for every example."""
-        count = tf.shape(tf.nest.flatten(example)[0])[0]
-        return tf.zeros([count]), tf.ones([count])
+        return self.normalize(example)
 
     def mix(self, label: Tensor, other: Tensor, share: Tensor) -> Tensor:
         """Returns the label: a mixed picture is a picture."""

@@ -69,7 +69,7 @@ def alone(model: Any, step: Step, name: str) -> Step:
     part = keras.Model(model.input, model.output[name])
     task = next(task for task in model.tasks if task.name == name)
     loss = model._task_losses.get(name)
-    metrics = task.default_metrics() if task.metrics is None else task.metrics
+    metrics = task.training_metrics()
     training = step.function != model.test_step
 
     def function(data: Any) -> Any:

@@ -146,7 +146,10 @@ def test_check_names_what_is_wrong():
         return labels([[0, 0, 9, 9, 0]], [[0, 0, 9, 9, 0], row])
 
     for row, message in (
-        ((0, 0, 9, 9, 2), "'boxes' must be below `num_classes`.*class 2 in example 1"),
+        (
+            (0, 0, 9, 9, 2),
+            "'boxes' must have a class below 2.*box 1 of example 1 .*class 2",
+        ),
         ((np.nan, 0, 9, 9, 0), r"must be finite.*box 1 of example 1 is \[nan"),
         ((9, 0, 9, 9, 0), r"x2 > x1.*box 1 of example 1 is \[9.0, 0.0, 9.0, 9.0\]"),
         ((0, 0, 50, 9, 0), "within the 48x48 pixels.*box 1 of example 1"),
