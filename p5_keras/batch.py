@@ -318,19 +318,57 @@ class LabelCheck:
         return said(max(float(part[place]) for part in parts))
 
 
-class EarlyCheck(keras.callbacks.Callback):
-    """Looks at the counts after the first step, not to train an epoch in vain.
+class FitCheck(keras.callbacks.Callback):
+    """Ends a training that is in vain: of wrong labels, or of a loss that is no number.
+
+    The counts of labels are looked at after the first step already, not to train an
+    epoch for nothing; the loss at the end of each epoch, where it is known anyway.
 
     Args:
-        check: What counts.
+        check: What counts labels, or `None` to leave that to the ends of epochs.
+        finite: Whether to look at the loss.
     """
 
-    def __init__(self, check: LabelCheck) -> None:
+    def __init__(self, check: LabelCheck | None, finite: bool) -> None:
         super().__init__()
-        self._check: LabelCheck | None = check
+        self._check, self._finite = check, finite
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Looks, once."""
+        """Looks at the labels, once."""
         if self._check is not None:
             self._check.refuse(early=True)
             self._check = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Looks at the loss.
+
+        Raises:
+            ValueError: It is not finite.
+        """
+        logs = logs or {}
+        if not self._finite or np.isfinite(logs.get("loss", 0.0)):
+            return
+        tasks = [task.name for task in self.model.tasks]
+        bad = [n for n in tasks if not np.isfinite(logs.get(f"{n}_loss", 0.0))]
+        raise ValueError(
+            f"The loss must be finite, and in epoch {epoch + 1} it was not, so the "
+            "weights may be lost: load them again, and try a lower learning rate, "
+            "`clipnorm=1`, or labels and inputs of a smaller range. "
+            f"Received: loss={logs['loss']}, by {', '.join(bad) or 'no task alone'}"
+        )
+
+
+def check_inputs(x: Any) -> None:
+    """Checks that inputs given as arrays are numbers.
+
+    Raises:
+        ValueError: One is NaN or infinite.
+    """
+    parts = x.items() if isinstance(x, Mapping) else [("x", x)]
+    for name, part in parts:
+        kind = getattr(getattr(part, "dtype", None), "kind", "")
+        # A sum is NaN or infinite if a part is, and takes no memory.
+        if kind == "f" and not np.isfinite(np.sum(part, dtype="float64")):
+            raise ValueError(
+                f"The inputs must be finite. Received: NaN or infinity in {name!r}"
+            )

@@ -12,8 +12,9 @@ from absl import logging
 from p5_keras import keras_settings, objective, replicas, strategy
 from p5_keras.averaging import averaged_weights
 from p5_keras.batch import (
-    EarlyCheck,
+    FitCheck,
     LabelCheck,
+    check_inputs,
     check_keys_of,
     normalized,
     prepared,
@@ -260,7 +261,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         Labels and sample weights are dicts by task, lists in the order of the tasks
         or, of an only task, just its own; of each what `Task.normalize` takes. Arrays
         are checked before, what a dataset gives after the first step and at the end
-        of each epoch.
+        of each epoch; a loss that is not finite ends the training there.
 
         Under several workers a dataset gives global batches or, where it was made with
         `shard=`, this worker's share of them.
@@ -282,8 +283,10 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         )
         kwargs["validation_data"] = held_out
         callbacks = list(kwargs.get("callbacks") or ())
-        if strategy.shard(self.distribute_strategy)[1] == 1:
-            callbacks.insert(0, EarlyCheck(self._label_check))
+        # To read the counts, workers would have to do so together.
+        alone = strategy.shard(self.distribute_strategy)[1] == 1
+        finite = not any(hasattr(callback, "on_nan") for callback in callbacks)
+        callbacks.insert(0, FitCheck(self._label_check if alone else None, finite))
         if self._engine is not None:
             self._engine.begin()
             if self._engine.needs_gradients and not self.shared_variables:
@@ -323,6 +326,7 @@ class MultiTaskModel(JointObjective, keras.Model, Ownership):
         if hasattr(x, "element_spec"):
             check_keys_of(x, self.task_names)
             return y, kwargs
+        check_inputs(x)
         y, weights = prepared(self.tasks, y, kwargs.get("sample_weight"), training)
         return y, {**kwargs, "sample_weight": weights}
 

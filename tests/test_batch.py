@@ -238,3 +238,15 @@ def test_a_kind_that_normalizes_nothing_gets_what_it_is_given():
     logs = model.evaluate(X, SIZE[:, None], verbose=0, return_dict=True)
     error = model.predict(X, verbose=0)["size"] - SIZE[:, None]
     assert logs["loss"] == pytest.approx(np.mean(error**2), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    model = compiled([p5.tasks.Regression("size", mean=[0.0], std=[1.0])])
+    with pytest.raises(
+        ValueError, match=r"in epoch 1 .*Received: loss=(inf|nan), by size"
+    ):
+        model.fit(X, {"size": np.full(len(X), 1e30, "float32")}, epochs=2, verbose=0)
+    bad = X.copy()
+    bad[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"inputs must be finite.*in 'x'"):
+        model.fit(bad, {"size": SIZE}, verbose=0)

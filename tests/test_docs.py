@@ -66,6 +66,34 @@ def test_own_task(tmp_path):
     np.testing.assert_array_equal(fields["level"]["label"], levels)
 
 
+def test_a_loss_of_keras_learns_the_age_in_years():
+    page = (ROOT / "docs" / "your_own_task.md").read_text()
+    code = re.search(r"```python\n(age = .*?)```", page, re.S)[1]
+    names = {"keras": keras, "p5": p5}
+    exec(compile(code, "your_own_task.md", "exec"), names)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 3)).astype("float32")
+    years = (40 + 12 * x[:, 0]).astype("float32")
+
+    def read(indices, epochs):
+        return {
+            "input": tf.gather(x, indices),
+            "person": {"age": tf.gather(years, indices)},
+        }
+
+    tasks = [names["age"]]
+    _, batches, _ = p5.data.prepare([p5.data.Source(256, read)] * 3, tasks, 64)
+    model = p5.build_model(p5.trunks.Dense([16]), tasks, (3,))
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(batches, epochs=60, verbose=0)
+    found = np.array(model.decode(model.predict(x, verbose=0))["age"]["value"])[:, 0]
+    assert np.abs(found - years).mean() < 0.5
+    logs = model.evaluate(batches, return_dict=True, verbose=0)
+    spread = ((years - years.mean()) ** 2).sum()
+    r2 = 1 - ((found - years) ** 2).sum() / spread
+    assert logs["age_r2_score"] == pytest.approx(r2, abs=1e-4)
+
+
 def test_own_data_of_several_sources(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from p5_keras.data.records import Records
 
@@ -93,6 +92,8 @@ def same_rows(columns: Sequence[Any]) -> np.ndarray:
 def _bits(values: np.ndarray) -> np.ndarray:
     """Returns 64 bits for each row, equal for equal ones."""
     if values.dtype.kind in "OUS":
+        import pyarrow as pa  # slow to load, and seldom needed
+
         texts = pa.array(values.reshape(len(values), -1)[:, 0].tolist(), pa.string())
         codes: np.ndarray = (
             texts.dictionary_encode().indices.fill_null(-1).to_numpy(False)
