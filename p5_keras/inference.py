@@ -30,8 +30,10 @@ def predictions(
 
         def decode(found: dict[str, Any], x: Tensor) -> Any:
             fields = model.decode(model(x, training=False))
-            given = found["label"], found.get("weight")
-            labels, weights, _ = normalized(model.tasks, *given)
+            labels, weights = {}, {}
+            if found["label"]:  # to predict there are none
+                given = found["label"], found.get("weight")
+                labels, weights, _ = normalized(model.tasks, *given)
             found = {**found, "label": labels, "weight": weights, "fields": fields}
             return from_all_workers(found)
 
@@ -59,7 +61,7 @@ def predictions(
             found["x"] = x
         found = model._decode_function(found, x)
         found = tf.nest.map_structure(whole, found)
-        for task in model.tasks:
+        for task in model.tasks if found["label"] else ():
             task.check(found["label"][task.name], found["weight"][task.name])
         yield found
 

@@ -235,7 +235,7 @@ def test_conv_scales_pixels():
         ({"norm": "layer"}, r"`norm` must be one of.*norm='layer'"),
         ({"width": 0}, r"`width` and `depth` must be at least 1.*width=0"),
         ({"depth": 0}, r"`width` and `depth` must be at least 1.*depth=0"),
-        ({"levels": 1}, r"`levels` at least 2.*levels=1"),
+        ({"levels": 1}, r"`levels` from 2 to 12.*levels=1"),
     ],
 )
 def test_conv_refuses(arguments, message):
