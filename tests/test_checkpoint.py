@@ -203,11 +203,11 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(places, save, unbroken, tmp_
 @pytest.mark.parametrize(
     "weighting",
     [
-        p5.weighting.FAMO(same_batch=True),
         p5.weighting.GradNorm(learning_rate=0.1),
         *(
             pytest.param(weighting, marks=pytest.mark.slow)
             for weighting in (
+                p5.weighting.FAMO(same_batch=True),
                 p5.weighting.UncertaintyWeighting(),
                 p5.weighting.PCGrad(update_every=2),
             )
@@ -286,6 +286,7 @@ def test_patience_counts_from_the_best_epoch_that_has_a_score(tmp_path):
     assert (progress.best_epoch, progress.best) == (4, 0.2)
 
 
+@pytest.mark.slow
 def test_the_best_model_holds_the_averages_of_its_epoch(tmp_path):
     score = scores_of([0.1, 0.3, 0.2, 0.2])
     with pytest.raises(Interrupted):

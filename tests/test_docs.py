@@ -18,6 +18,7 @@ def example(page):
     return re.search(r"<!-- example -->\n```python\n(.*?)```", text, re.S)[1]
 
 
+@pytest.mark.slow
 def test_readme_example(tmp_path, monkeypatch):
     code = example("README.md")
     assert len(code.splitlines()) <= 22

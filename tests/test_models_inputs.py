@@ -134,6 +134,7 @@ WANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITE)
 def test_a_recipe_reads_its_files_and_takes_a_step(name, tmp_path):
     WRITE[name](tmp_path)

@@ -93,6 +93,7 @@ def assert_equal_runs(two_replicas, *args, **kwargs):
     return logs
 
 
+@pytest.mark.slow
 def test_all_but_boxes(two_replicas):
     rng = np.random.default_rng(0)
     tags = rng.integers(0, 2, (SIZE, 2)).astype("float32")
@@ -131,6 +132,7 @@ def test_all_but_boxes(two_replicas):
     assert np.isfinite(logs["loss"])
 
 
+@pytest.mark.slow
 def test_boxes(two_replicas):
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 16, (SIZE, 3, 2))

@@ -152,6 +152,7 @@ def test_trains_saves_and_loads(name, trunk, data, tmp_path):
     assert (loaded.bottleneck is None) == (name in WITHOUT)
 
 
+@pytest.mark.slow
 @grid(
     ("name", "trunk"),
     lambda *case: case == ("mmoe", "resnet"),

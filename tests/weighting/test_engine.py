@@ -53,7 +53,13 @@ def test_given_weights_are_loss_weights(source):
     assert logs["weighting/weight/size"] == [2.0, 2.0]
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source",
+    [
+        s if s == "features" else pytest.param(s, marks=pytest.mark.slow)
+        for s in SOURCES
+    ],
+)
 def test_heads_learn_at_their_own_pace(source):
     one = data(missing=False, steps=1)
     ours, _ = train(Given(gradients=source), dataset=one, epochs=1)
@@ -257,7 +263,11 @@ def test_activity_losses_reach_the_trunk(source):
 
 
 @pytest.mark.parametrize(
-    "source", ["full", *(pytest.param(s, marks=HEAVY) for s in SOURCES if s != "full")]
+    "source",
+    [
+        pytest.param(s, marks=pytest.mark.slow if s == "full" else HEAVY)
+        for s in SOURCES
+    ],
 )
 def test_two_replicas_are_one_device(source, two_replicas):
     weighting = Given(gradients=source, rescale="norm", update_every=2)

@@ -419,6 +419,7 @@ def step(function, losses, gradients, present):
     return weights.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ALL, ids=name)
 def test_a_step_that_cannot_be_counted_leaves_all_as_it_was(method):
     engine = Engine(method, ["t0", "t1"])
