@@ -30,7 +30,8 @@ def predictions(
 
         def decode(found: dict[str, Any], x: Tensor) -> Any:
             fields = model.decode(model(x, training=False))
-            labels, weights = {}, {}
+            labels: dict[str, Any] = {}
+            weights: dict[str, Any] = {}
             if found["label"]:  # to predict there are none
                 given = found["label"], found.get("weight")
                 labels, weights, _ = normalized(model.tasks, *given)

@@ -92,7 +92,7 @@ def finish(
         confusions=confusions,
         data=workdir.read("data.json"),
     )
-    workdir.write("results.json", found)
+    workdir.write("results.json", {**found, "run": workdir.run() or ""})
     return found
 
 
