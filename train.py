@@ -47,9 +47,7 @@ def use(plan) -> None:
         p5.results.show(model, batches, p5.data.by_source(source, model.tasks, size))
     else:
         out = plan.workdir / "predictions"
-        done, skipped = p5.predict_input(
-            model, os.path.expanduser(FLAGS.input), out, plan.options
-        )
+        done, skipped = p5.predict_input(model, FLAGS.input, out, plan.options)
         print(f"{done} predictions in {p5.naming.printable(out)}, {skipped} skipped")
 
 
@@ -73,7 +71,6 @@ def train(plan, strategy) -> None:
         if missing := [f for f in FLAGS.export if not (workdir / files[f]).exists()]:
             export(plan, missing)
         print(p5.report.leaderboard(finished))
-        p5.plan.note_changes(plan)
         return
 
     from p5_keras.training import data_identity

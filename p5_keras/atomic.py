@@ -19,9 +19,6 @@ def whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
     Yields:
         The path to write to, in the same folder; nothing is there yet.
-
-    Raises:
-        OSError: It cannot be written; names a file.
     """
     path = pathlib.Path(os.path.realpath(path))
     partial, before = (
@@ -35,10 +32,6 @@ def whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         if path.is_dir():  # which no folder can be put over
             path.replace(before)
         partial.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:  # as of a disk that is full
-            error.filename = str(path)
-        raise
     finally:
         for left in (partial, before):
             _remove(left)

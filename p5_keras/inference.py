@@ -30,9 +30,10 @@ def predictions(
 
         def decode(found: dict[str, Any], x: Tensor) -> Any:
             fields = model.decode(model(x, training=False))
-            labels: dict[str, Any] = {}
-            weights: dict[str, Any] = {}
-            if found["label"]:  # to predict there are none
+            labels: dict[str, Tensor] = {}
+            weights: dict[str, Tensor] = {}
+            there = not isinstance(found["label"], dict) or len(found["label"]) > 0
+            if there:  # to predict there are none
                 given = found["label"], found.get("weight")
                 labels, weights, _ = normalized(model.tasks, *given)
             found = {**found, "label": labels, "weight": weights, "fields": fields}

@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str], schema: Any = dict, advice: str = "") -> 
         schema: What it must hold: a type, of which `float` takes whole numbers too;
             a tuple of schemas, of which one must fit, `None` for null; a dict of
             schemas by key, a "?" at the end of those that may be absent; `{str: s}`
-            for an object with any keys; `[s]` for a list, `[s, t]` for one of two.
+            for an object with any keys; `[s]` for a list.
         advice: What to do about a file that is damaged, as a sentence.
 
     Raises:
@@ -119,11 +119,7 @@ def _one(value: Any, schema: Any, where: str) -> str:
         return "another type"
     parts: list[tuple[Any, Any, str]] = []
     if isinstance(schema, list):
-        if len(schema) > 1 and len(value) != len(schema):
-            return f"`{where}` must have {len(schema)} items, not {len(value)}"
-        each = schema if len(schema) > 1 else schema * len(value)
-        pairs = enumerate(zip(value, each, strict=True))
-        parts = [(item, own, f"{where}[{i}]") for i, (item, own) in pairs]
+        parts = [(item, schema[0], f"{where}[{i}]") for i, item in enumerate(value)]
     elif isinstance(schema, dict):
         dot = f"{where}." if where else ""
         for key, own in schema.items():

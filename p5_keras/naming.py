@@ -54,9 +54,7 @@ def spreadsheet_cell(value: object) -> object:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns `" Did you mean 'x'?"`, or nothing when no known name is near."""
-    written = [str(k) for k in known]
-    near = difflib.get_close_matches(str(name), written, 1, 0.5)
-    near = [k for k in written if k.casefold() == str(name).casefold()] or near
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], 1, 0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

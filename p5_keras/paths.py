@@ -1,9 +1,6 @@
 """Paths that a user gave, in the form in which a run keeps them."""
 
-import ast
-import contextlib
 import os
-from collections.abc import Mapping
 from typing import Any
 
 
@@ -23,40 +20,6 @@ def absolute(name: str, value: Any) -> Any:
     if name in ("data_dir", "init_from") or (name == "recipe" and value[-3:] == ".py"):
         return _absolute(value)
     return value
-
-
-def everywhere(decided: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns options, all of which name files and folders as they do everywhere.
-
-    Args:
-        decided: The options by name, as `absolute` takes them. `dataset_options` is a
-            tuple, or its `repr` as in a `config.json`; a folder in it that is found
-            beside the data stays as it is, as it goes with them.
-    """
-    found = {name: absolute(name, value) for name, value in decided.items()}
-    options, text = found.get("dataset_options"), None
-    with contextlib.suppress(ValueError, SyntaxError, TypeError):
-        if isinstance(options, str):
-            text, options = options, ast.literal_eval(options)
-    if isinstance(options, (list, tuple)):
-        beside = os.path.dirname(str(found.get("dataset")).partition(":")[2])
-        made = tuple(_option(str(one), beside) for one in options)
-        found["dataset_options"] = made if text is None else repr(made)
-    return found
-
-
-def _option(option: str, beside: str) -> str:
-    name, _, path = option.partition("=")
-    near = name in ("image_dir", "sound_dir")
-    if not path or not (near or name == "cache_dir"):
-        return option
-    whole = _absolute(path)
-    if near and (
-        not os.path.isdir(whole)
-        or os.path.isdir(os.path.join(beside, os.path.expanduser(path)))
-    ):
-        return option
-    return f"{name}={whole}"
 
 
 def _absolute(path: str) -> str:

@@ -1,10 +1,9 @@
 """The plan of a run: what flags, recipe and workdir decide together."""
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +11,16 @@ from p5_keras import catalog, transfer
 from p5_keras import recipe as recipes
 from p5_keras.affinity import Affinity, Batches
 from p5_keras.checkpoint import Checkpoints
-from p5_keras.cli.modes import NEW_MODES, RUNS, SMOKE
+from p5_keras.cli.modes import NEW_MODES, RUNS
 from p5_keras.data import SPLITS, Source, fold, summary
 from p5_keras.model import MultiTaskModel
-from p5_keras.paths import absolute, everywhere
+from p5_keras.paths import absolute
 from p5_keras.progress import EpochTable
 from p5_keras.task import Task
 from p5_keras.task_stopping import TaskStopping
 from p5_keras.training import data_identity
 from p5_keras.values import typed, unknown
-from p5_keras.workdir import ADVICE, Workdir
+from p5_keras.workdir import Workdir
 
 
 @dataclass(frozen=True)
@@ -156,11 +155,10 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
             "`fold` must be one of 2 folds or more, from 0 on, in --mode=trial. "
             f"Received: fold={number}, folds={folds}, mode={flags['mode']!r}"
         )
-    folder = os.path.expanduser(folder)
     workdir, new = Workdir(folder, writes), flags["mode"] in NEW_MODES
     before = {} if new else workdir.read("config.json") or {}
     if flags["mode"] in ("predict", "export") and not own:
-        return Plan(None, _kept(flags, before, workdir), workdir, {})
+        return Plan(None, _kept(flags, before), workdir, {})
     if not flags["recipe"] and "recipe" in before:
         name = _known(before["recipe"], flags["mode"], workdir)
     recipe = recipes.load(name)
@@ -173,12 +171,12 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
             )
     given = dict(flags)
     if flags["smoke"]:
-        given |= SMOKE
-    with _as_written(workdir):
-        config = recipes.configure(config, recipes.settings(config, before))
-    config = recipes.configure(config, flags["set"], given)
-    own = ("dataset", "dataset_options", "data_dir", "init_from")
-    found = everywhere({k: getattr(config, k) for k in own if hasattr(config, k)})
+        given |= {"epochs": 1, "steps_per_epoch": 2}
+    settings = recipes.settings(config, before) + flags["set"]
+    config = recipes.configure(config, settings, given)
+    own = ("dataset", "data_dir", "init_from")
+    found = {key: getattr(config, key) for key in own if hasattr(config, key)}
+    found = {key: absolute(key, value) for key, value in found.items()}
     config = dataclasses.replace(config, **found)
     if not new and not flags["dataset"]:
         _still_there(found.get("dataset"), workdir)
@@ -186,9 +184,7 @@ def decide(flags: Mapping[str, Any], writes: bool = True) -> Plan:
     if begun:
         config = dataclasses.replace(config, reading=str(workdir.path))
     if new and hasattr(recipe, "complete"):
-        now = recipe.complete(config)
-        with _as_written(workdir):
-            config = _as_before(config, now, begun)
+        config = _as_before(config, recipe.complete(config), begun)
     decided = {key: flags[key] for key in ("seed", "smoke", "tasks")}
     decided |= {"recipe": absolute("recipe", name), "trial": flags["mode"] == "trial"}
     if number is not None:
@@ -203,8 +199,8 @@ def _begun(workdir: Workdir, recipe: str, config: recipes.Config) -> dict[str, A
     before = workdir.read("config.json") or {}
     now = {"recipe": recipe, **recipes.describe(config)}
     same = ("recipe", "dataset", "dataset_options", "data_dir")
-    there, now = everywhere(before), everywhere(now)
-    return before if all(there.get(k) == now.get(k) for k in same) else {}
+    known = all(absolute(k, before.get(k)) == absolute(k, now.get(k)) for k in same)
+    return before if known else {}
 
 
 def _as_before(
@@ -238,24 +234,7 @@ def _still_there(dataset: Any, workdir: Workdir) -> None:
         )
 
 
-@contextlib.contextmanager
-def _as_written(workdir: Workdir) -> Iterator[None]:
-    """Names the file whose settings are read.
-
-    Raises:
-        ValueError: One is wrong.
-    """
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(
-            f"{workdir / 'config.json'} cannot be used: {error}. {ADVICE}"
-        ) from error
-
-
-def _kept(
-    flags: Mapping[str, Any], before: Mapping[str, Any], workdir: Workdir
-) -> recipes.Kept:
+def _kept(flags: Mapping[str, Any], before: Mapping[str, Any]) -> recipes.Kept:
     """Returns what of a run's configuration is of use without its recipe.
 
     Raises:
@@ -269,9 +248,7 @@ def _kept(
     config = recipes.Kept()
     fields = recipes.describe(config)
     given = {name: flags.get(name) for name in fields}
-    with _as_written(workdir):
-        config = recipes.configure(config, recipes.settings(config, dict(before)))
-    return recipes.configure(config, [], given)
+    return recipes.configure(config, recipes.settings(config, dict(before)), given)
 
 
 def _known(name: Any, mode: str, workdir: Workdir) -> str:
@@ -325,28 +302,6 @@ def show_changes(plan: Plan, tasks: Sequence[Task], source: Source) -> None:
     if hasattr(plan.recipe, "about"):
         for line in summary.left_out(plan.recipe.about(plan.config, tasks)):
             print(line)
-
-
-def note_changes(plan: Plan) -> None:
-    """Prints in what the data of a run that has finished are other ones by now.
-
-    Only of a recipe that has looked at its data anyway, to complete its configuration.
-
-    Args:
-        plan: The plan of the run.
-    """
-    if not hasattr(plan.recipe, "complete"):
-        return
-    try:
-        sources = plan.sources(plan.tasks())
-        found = [c for s in sources for c in data_identity.changed(plan.workdir, s)]
-    except (OSError, ValueError) as error:
-        found = [f"they cannot be read: {error}"]
-    if found := list(dict.fromkeys(found)):
-        print(
-            "The data have changed since this run, whose results these are: "
-            f"{'; '.join(found)}. Train anew with another --workdir"
-        )
 
 
 def _name(recipe: str, dataset: str | None) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.util
 import inspect
-import os
 import pathlib
 import sys
 import typing
@@ -113,7 +112,7 @@ def load(name: str) -> Any:
     Raises:
         ValueError: There is no such recipe, or it is incomplete.
     """
-    path = pathlib.Path(os.path.expanduser(name))
+    path = pathlib.Path(name)
     if path.suffix != ".py":
         path = catalog.folder("models") / f"{name}.py"
     if not path.is_file():

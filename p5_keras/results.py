@@ -92,7 +92,7 @@ def finish(
         confusions=confusions,
         data=workdir.read("data.json"),
     )
-    workdir.write("results.json", {**found, "run": workdir.run() or ""})
+    workdir.write("results.json", found)
     return found
 
 

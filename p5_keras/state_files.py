@@ -270,15 +270,6 @@ class StateFiles:
         return ""
 
 
-def full(error: BaseException | None) -> bool:
-    """Returns whether an error, or what led to it, is that of a disk that is full."""
-    while error is not None:
-        if getattr(error, "errno", None) in FULL or any(t in str(error) for t in _FULL):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
 @contextlib.contextmanager
 def writing(path: pathlib.Path) -> Iterator[None]:
     """Says in one line that something could not be written.
@@ -290,7 +281,8 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, tf.errors.OpError) as error:
         told = str(error).strip().splitlines()[0]
-        how = "Free some space" if full(error) else "Make it one that can be written"
+        full = getattr(error, "errno", None) in FULL or any(t in told for t in _FULL)
+        how = "Free some space" if full else "Make it one that can be written"
         raise ValueError(
             f"{path} could not be written; what was saved there before is whole. "
             f"{how}, then give the same command again. Received: {told}"

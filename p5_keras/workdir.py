@@ -17,9 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from p5_keras import atomic, json_file, state_files
-from p5_keras.data.importers import reading
 from p5_keras.model import MultiTaskModel
-from p5_keras.paths import everywhere
+from p5_keras.paths import absolute
 from p5_keras.state_files import writing
 from p5_keras.training import best_model, zip_file
 from p5_keras.training.lock import Lock, lock
@@ -36,14 +35,13 @@ _METRIC: Json = {
     "trivial?": _NUMBER,
     "better?": (str, {}),
 }
-_SCORE = {"difference": _NUMBER, "interval": [_NUMBER, _NUMBER]}
+_SCORE = {"difference?": _NUMBER, "interval?": [_NUMBER]}
 #: What is used of each file of a folder.
 SCHEMAS: Json = {
     "config.json": {"recipe?": str, "seed?": int, "run?": str, "tasks?": ([str], None)},
     "results.json": {
         "recipe?": str,
         "seed?": int,
-        "run?": str,
         "tasks": {
             str: {
                 "primary?": (str, None),
@@ -54,7 +52,6 @@ SCHEMAS: Json = {
         "train?": {"steps?": int, "val_skill?": _NUMBER, "wall_seconds?": _NUMBER},
         "arms?": {str: dict},
     },
-    reading.FILE: reading.SCHEMA,
     "progress.json": {
         "spent": float,
         "speeds": {str: dict},
@@ -70,8 +67,6 @@ ADVICE = (
     "Delete it, then give the command that made it again: what was trained is kept, "
     "and the file is made anew"
 )
-#: And of those of which that is not so.
-ADVICES = {reading.FILE: reading.ADVICE}
 
 
 class Workdir:
@@ -112,7 +107,6 @@ class Workdir:
         before = self.read("config.json")
         results = self.read("results.json")
         self.read("data.json")
-        self.read(reading.FILE)
         trained = [
             name
             for name in ("checkpoints", "results.json", "progress.json")
@@ -123,11 +117,10 @@ class Workdir:
                 return None  # the chief says what there is to say
             before = self._config_anew(decided)
         before = before or {}
-        there, now = everywhere(before), everywhere(decided)
         changed = [
             f"{key}: {before.get(key)!r} there, {decided.get(key)!r} now"
             for key in sorted({*before, *decided} - FREE)
-            if there.get(key) != now.get(key)
+            if absolute(key, before.get(key)) != absolute(key, decided.get(key))
         ]
         if changed and trained:
             raise ValueError(
@@ -138,11 +131,7 @@ class Workdir:
             run = f"{secrets.token_hex(4)}-{_digest(decided)}"
             self.write("config.json", {**decided, "run": run, "versions": versions()})
             return None
-        run = str(before.get("run", ""))
-        if results:
-            path = self / "results.json"
-            state_files.check_run(path, results.get("run", run), run, self.path)
-        again = self._check(run)
+        again = self._check(before.get("run", ""))
         return None if again else results
 
     def open(self) -> None:
@@ -196,8 +185,7 @@ class Workdir:
         path = self.path / name
         if not path.exists():
             return None
-        advice = ADVICES.get(name, ADVICE)
-        found: Json = json_file.read(path, SCHEMAS.get(name, {}), advice)
+        found: Json = json_file.read(path, SCHEMAS.get(name, {}), ADVICE)
         return found
 
     def results(self) -> Json:

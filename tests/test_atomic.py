@@ -1,5 +1,3 @@
-import errno
-import os
 import subprocess
 import sys
 
@@ -63,11 +61,3 @@ def test_a_link_stays_one(tmp_path):
         partial.mkdir()
         (partial / "a").touch()
     assert (tmp_path / "link").is_symlink() and names(tmp_path / "there") == ["a"]
-
-
-def test_a_fault_without_a_name_gets_that_of_the_file(tmp_path):
-    path = tmp_path / "report.html"
-    with pytest.raises(OSError, match="No space left") as error, atomic.whole(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert error.value.filename == str(path)
-    assert str(path) in str(error.value)

@@ -15,7 +15,7 @@ from PIL import Image
 import p5_keras as p5
 from p5_keras import keras_settings, plan
 from p5_keras.data import cache
-from p5_keras.paths import absolute, everywhere
+from p5_keras.paths import absolute
 from p5_keras.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -172,27 +172,3 @@ def test_data_that_moved_are_said(tmp_path):
     plan._still_there(f"folder:{tmp_path}", Workdir(tmp_path))
     plan._still_there("mnist", Workdir(tmp_path))
     plan._still_there(None, Workdir(tmp_path))
-
-
-def test_folders_among_the_options_of_data_are_found_from_everywhere(
-    tmp_path, monkeypatch
-):
-    for folder in ("here/pictures", "there/sounds"):
-        (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "here")
-    options = ("image_dir=pictures", "sound_dir=sounds", "cache_dir=c", "targets=a")
-    decided = {"dataset": "table:../there/rows.csv", "dataset_options": options}
-    expected = (
-        f"image_dir={tmp_path / 'here/pictures'}",
-        "sound_dir=sounds",  # beside the table, with which it goes
-        f"cache_dir={tmp_path / 'here/c'}",
-        "targets=a",
-    )
-    assert everywhere(decided)["dataset_options"] == expected
-    # As config.json has them, of a run that knew nothing of this too.
-    written = everywhere({**decided, "dataset_options": repr(options)})
-    assert written["dataset_options"] == repr(expected)
-    monkeypatch.chdir(tmp_path)
-    assert everywhere(written) == written
-    for odd in ("(", "3", None, ""):
-        assert everywhere({"dataset_options": odd}) == {"dataset_options": odd}

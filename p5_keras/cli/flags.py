@@ -1,28 +1,18 @@
 """The flags of the command, and what can be said of them without TensorFlow."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from absl import flags
 
 from p5_keras.cli import values
 from p5_keras.cli.help import text
-from p5_keras.cli.modes import GROUPS, MODES, READ, SMOKE
-from p5_keras.cli.output import shown
+from p5_keras.cli.modes import GROUPS, MODES, READ
 from p5_keras.limits import PRECISIONS
 from p5_keras.naming import did_you_mean, printable
 
 FLAGS = flags.FLAGS
-
-
-class _Forms(flags.ListParser):
-    """Reads a list of names, of which "none" alone is an empty one."""
-
-    def parse(self, argument: Any) -> list[str]:
-        found: list[str] = super().parse(argument)
-        return [] if [name.lower() for name in found] == ["none"] else found
-
 
 flags.DEFINE_string("recipe", None, "A name in models/, or a path; it is executed.")
 flags.DEFINE_string("dataset", None, "folder:, voc:, coco: or table:PATH, or a name.")
@@ -48,12 +38,8 @@ flags.DEFINE_string("tpu_topology", "v5e:2x2", "TPU for --mode=tpu_check.")
 flags.DEFINE_integer("steps_per_execution", 1, "Training steps in one call.")
 flags.DEFINE_bool("jit", None, "Compile with XLA. Default: Keras decides.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, order, augmentation and dropout.")
-flags.DEFINE(
-    _Forms(),
-    "export",
-    ["saved_model"],
-    f"Of {', '.join(values.EXPORTS)}; or none.",
-    serializer=flags.CsvListSerializer(","),
+flags.DEFINE_list(
+    "export", ["saved_model"], f"Of {', '.join(values.EXPORTS)}; or none."
 )
 flags.DEFINE_list("tasks", None, "Tasks to train or to export. Default: all.")
 flags.DEFINE_list("compare", ["NashMTL"], "Arms; see docs/compare.md.")
@@ -82,8 +68,7 @@ def checked(argv: list[str]) -> None:
             stream.reconfigure(errors="backslashreplace")
     asked = [arg for arg in argv[1:] if arg.lstrip("-").partition("=")[0] in _HELP]
     if asked and asked[0].startswith("-"):
-        with shown():
-            print(text(FLAGS, GROUPS))
+        print(text(FLAGS, GROUPS))
         raise SystemExit(0)
     try:
         _parse(argv)
@@ -104,15 +89,14 @@ def _parse(argv: list[str]) -> None:
     Raises:
         ValueError: There is no such flag, it lacks a value, or has a wrong one.
     """
-    seen: dict[str, tuple[str, str]] = {}
-    for name, words in _split(argv[1:]):
-        if name is None or name in _SEVERAL:
+    seen: dict[str, str] = {}
+    for arg in argv[1:]:
+        name, equals, _ = arg.lstrip("-").partition("=")
+        if not arg.startswith("-") or name not in READ or name in _SEVERAL:
             continue
-        value = _value(name, words)
-        first, told = seen.setdefault(name, (value, " ".join(words)))
-        if first != value:
+        if seen.setdefault(name, arg) != arg and equals:
             raise ValueError(
-                f"`--{name}` must be given once. Received: {told} {' '.join(words)}"
+                f"`--{name}` must be given once. Received: {seen[name]} {arg}"
             )
     try:
         rest = FLAGS(argv)
@@ -123,34 +107,12 @@ def _parse(argv: list[str]) -> None:
             f"Received: --{error.flagname}"
         ) from None
     except flags.Error as error:
-        raise ValueError(_told(str(error).removeprefix("ERROR:: "))) from None
+        raise ValueError(_told(str(error))) from None
     if rest[1:]:
         raise ValueError(f"Arguments must be --flags. Received: {rest[1:]}")
 
 
 _SEVERAL = ("set", "dataset_options")
-
-
-def _split(argv: Sequence[str]) -> Iterator[tuple[str | None, list[str]]]:
-    """Yields each flag's name, `None` of what is no flag of ours, with its words."""
-    rest = list(argv)
-    while rest:
-        name, equals, _ = rest[0].lstrip("-").partition("=")
-        name = name if name in READ else name.removeprefix("no")
-        if not rest[0].startswith("-") or name not in READ:
-            yield None, [rest.pop(0)]
-            continue
-        count = 1 if equals or FLAGS[name].boolean else 2
-        yield name, rest[:count]
-        del rest[:count]
-
-
-def _value(name: str, words: Sequence[str]) -> str:
-    """Returns the value in the words of a flag, as text."""
-    flag, equals, value = words[0].lstrip("-").partition("=")
-    if FLAGS[name].boolean:
-        return value.lower() if equals else str(flag == name).lower()
-    return value if equals else " ".join(words[1:])
 
 
 def _told(error: str) -> str:
@@ -199,12 +161,6 @@ def check() -> None:
             "`--tpu` is the address for --strategy=tpu. Received: "
             f"--tpu={FLAGS.tpu} and --strategy={FLAGS.strategy}"
         )
-    if mode == "export" and not any(FLAGS.export):
-        raise ValueError(
-            f"`--mode=export` needs --export, of {', '.join(values.EXPORTS)}. "
-            f"Received: --export={','.join(FLAGS.export)}"
-        )
-    _check_steps(found)
     number, folds = FLAGS.fold, FLAGS.folds
     if number is not None and not (folds > 1 and number < folds):
         raise ValueError(
@@ -213,25 +169,6 @@ def check() -> None:
         )
     if mode == "compare":
         _check_compare()
-
-
-def _check_steps(found: Mapping[str, Any]) -> None:
-    """Checks how long is trained, as far as the flags say it."""
-    if found.get("smoke"):
-        for name, own in SMOKE.items():
-            if found.get(name, own) != own:
-                raise ValueError(
-                    f"`--smoke` is one epoch of {SMOKE['steps_per_epoch']} steps; "
-                    f"leave it or --{name} out. Received: --smoke and "
-                    f"--{name}={found[name]}"
-                )
-    length = SMOKE if found.get("smoke") else found
-    steps, at_once = length.get("steps_per_epoch"), FLAGS.steps_per_execution
-    if steps and steps % at_once:
-        raise ValueError(
-            "`steps_per_epoch` must be a multiple of `steps_per_execution`. Received: "
-            f"steps_per_epoch={steps}, steps_per_execution={at_once}"
-        )
 
 
 def _check_compare() -> None:
@@ -259,9 +196,20 @@ def again(argv: list[str], mode: str, own: list[str]) -> list[str]:
         own: Arguments that take the place of those of the same name.
     """
     taken = {arg.lstrip("-").partition("=")[0] for arg in own} - {*_SEVERAL}
-    kept = []
-    for name, words in _split(argv):
-        if name is None or (name not in taken and mode in READ[name]):
+    kept, skip = [], False
+    for i, arg in enumerate(argv):
+        if skip:
+            skip = False
+            continue
+        name, equals, _ = arg.lstrip("-").partition("=")
+        name = name if name in READ else name.removeprefix("no")
+        if not arg.startswith("-") or name not in READ:
+            kept.append(arg)
+            continue
+        alone = not equals and FLAGS[name].boolean
+        words = [arg] if equals or alone else argv[i : i + 2]
+        skip = len(words) == 2
+        if name not in taken and mode in READ[name]:
             kept += words
     last = {arg.partition("=")[0]: arg for arg in own}
     several = [arg for arg in own if arg.partition("=")[0][2:] in _SEVERAL]

@@ -5,9 +5,6 @@ RUNS = ("train", "trial")
 NEW_MODES = (*RUNS, "compare", "summary", "tpu_check")
 MODES = (*NEW_MODES, "eval", "predict", "export")
 
-#: How long `--smoke` trains.
-SMOKE = {"epochs": 1, "steps_per_epoch": 2}
-
 #: Flags by group, and the modes that read them.
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
     "What to do": dict.fromkeys(("mode", "workdir", "smoke", "debug"), MODES),

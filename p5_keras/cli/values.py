@@ -44,7 +44,7 @@ def _check_text(name: str, value: str) -> None:
 
 
 def _workdir(value: str) -> None:
-    path = pathlib.Path(os.path.expanduser(value))
+    path = pathlib.Path(value)
     if long := [p for p in path.parts if len(os.fsencode(p)) > 255]:
         raise ValueError(
             "Each part of `workdir` must be 255 bytes or shorter. "
@@ -62,7 +62,7 @@ def _workdir(value: str) -> None:
 
 def _recipe(value: str) -> None:
     known = catalog_names("models")
-    path = pathlib.Path(os.path.expanduser(value))
+    path = pathlib.Path(value)
     if (path.suffix == ".py" and path.is_file()) or value in known:
         return
     raise ValueError(
@@ -198,7 +198,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "dataset_options": _pairs("Each of `dataset_options`"),
     "export": _export,
     "tasks": _names("tasks", none=False),
-    "compare": _names("compare", none=True),
+    "compare": _names("compare", none=False),
     "trunk": _class_of("trunks", none=False),
     "sharing": _class_of("sharing", none=True),
     "weighting": _class_of("weighting", none=True),

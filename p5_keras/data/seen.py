@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from p5_keras import json_file
 from p5_keras.data.cache import content_key, file_key
 from p5_keras.data.importers.image_values import Values
 from p5_keras.data.picture_check import Look
@@ -17,7 +16,7 @@ from p5_keras.data.picture_check import Look
 _VERSION = 2
 
 #: What a file raises that is cut off, nested without end, or of another version.
-_BROKEN = (ValueError, TypeError, AttributeError, KeyError)
+_BROKEN = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
 class Seen:
@@ -34,9 +33,10 @@ class Seen:
         self.path = path
         self._new: dict[str, Look] = {}
         try:
-            found = json_file.read(path, {str: dict})
+            with path.open(encoding="utf-8") as file:
+                found = json.load(file)
             self._old = {key: _look(value) for key, value in found.items()}
-        except _BROKEN:
+        except (OSError, *_BROKEN):
             self._old = {}  # not there yet, cut off, or of another version
 
     def look(self, look: Callable[..., Look], path: str, *args: Any) -> Look:

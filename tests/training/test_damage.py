@@ -16,7 +16,6 @@ from p5_keras.training import best_model
 
 DECIDED = {"recipe": "r", "seed": 0, "tasks": None}
 RESULTS = {"recipe": "r", "seed": 0, "tasks": {"value": {"primary": "mae"}}}
-DIGESTS = {"train": {"examples": 8, "classes": {"a": {"b": 8}}, "content": "0" * 64}}
 STEPS, BATCH, EPOCHS = 2, 4, 3
 
 
@@ -55,8 +54,7 @@ def train(folder, decided=DECIDED, scores=(0.1, 0.3, 0.2), epochs=EPOCHS):
         verbose=0,
     )
     workdir.write("data.json", {"dropped": []})
-    workdir.write("reading.json", {"readings": [], "digests": DIGESTS})
-    workdir.write("results.json", {**RESULTS, "run": workdir.run()})
+    workdir.write("results.json", RESULTS)
     return progress
 
 
@@ -112,10 +110,6 @@ BEST = "checkpoints/best.keras"
 STATE = f"checkpoints/state/step_{EPOCHS * STEPS:010d}"
 
 
-def results_of(found):
-    return {name: value for name, value in found.items() if name != "run"}
-
-
 def one_line(error, path):
     message = str(error.value)
     assert "\n" not in message
@@ -129,7 +123,7 @@ def one_line(error, path):
     ("name", "damage"),
     [
         pair
-        for pair in itertools.product((*JSON, "reading.json", BEST), DAMAGE)
+        for pair in itertools.product((*JSON, BEST), DAMAGE)
         if pair != ("data.json", "types")
     ],
 )
@@ -161,7 +155,7 @@ def test_a_damaged_file_is_made_anew_when_it_is_deleted(run, finished, capsys):
     )
     for ours, theirs in pairs:
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-    assert results_of(train(run)) == RESULTS
+    assert train(run) == RESULTS
 
 
 def test_a_best_model_that_no_state_holds_is_replaced_by_what_there_is(
@@ -181,7 +175,7 @@ def test_a_best_model_that_no_state_holds_is_replaced_by_what_there_is(
 def test_a_damaged_state_leaves_the_one_before(suffix, damage, run):
     path = run / f"{STATE}.{suffix}"
     DAMAGE.get(damage, lambda path: path.unlink())(path)
-    assert results_of(p5.Workdir(run).begin(DECIDED)) == RESULTS
+    assert p5.Workdir(run).begin(DECIDED) == RESULTS
     assert state_files.check(path.parent, p5.Workdir(run).run())
     # And where it was the only one, that is said at the start.
     for before in set(path.parent.glob("*")) - set(path.parent.glob(f"{path.stem}*")):
@@ -192,69 +186,7 @@ def test_a_damaged_state_leaves_the_one_before(suffix, damage, run):
     one_line(error, run / "checkpoints")
 
 
-def edited(**changes):
-    """Changes a JSON file as a hand does, without a checksum."""
-
-    def edit(path):
-        found = json.loads(path.read_text())
-        del found["checksum"]
-        path.write_text(json.dumps({**found, **changes}))
-
-    return edit
-
-
-def score(**changes):
-    return edited(tasks={"value": {"score": {"difference": 1.0, **changes}}})
-
-
-def part_instead(name, content):
-    """Puts another part in a zip file, or leaves it out."""
-
-    def change(path):
-        with zipfile.ZipFile(path) as file:
-            parts = {name: file.read(name) for name in file.namelist()}
-        parts[name] = content
-        with zipfile.ZipFile(path, "w") as file:
-            for own, value in parts.items():
-                if value is not None:
-                    file.writestr(own, value)
-
-    return change
-
-
-BY_HAND = {
-    ("results.json", "score without an interval"): score(),
-    ("results.json", "interval of one"): score(interval=[1.0]),
-    ("results.json", "interval of texts"): score(interval=["a", "b"]),
-    ("results.json", "run"): edited(run=3),
-    ("config.json", "run"): edited(run=None),
-    ("config.json", "tasks"): edited(tasks=[1]),
-    ("reading.json", "readings"): edited(readings=3),
-    ("reading.json", "a reading"): edited(readings=[3]),
-    ("reading.json", "digests"): edited(digests=[]),
-    ("reading.json", "a digest"): edited(digests={"train": None}),
-    ("reading.json", "examples"): edited(digests={"train": {"examples": "8"}}),
-    ("reading.json", "classes"): edited(
-        digests={"train": {"examples": 8, "classes": {"a": ["b"]}}}
-    ),
-    (BEST, "run is a list"): part_instead("run.json", b"[]"),
-    (BEST, "run is binary"): part_instead("run.json", b"\xff"),
-    (BEST, "no config"): part_instead("config.json", None),
-    (BEST, "no weights"): part_instead("model.weights.h5", None),
-}
-
-
-@pytest.mark.parametrize(("name", "what"), BY_HAND)
-def test_a_file_with_other_content_is_named_at_the_start(name, what, run):
-    BY_HAND[name, what](run / name)
-    with pytest.raises(ValueError, match=r"cannot be read|is damaged") as error:
-        p5.Workdir(run).begin(DECIDED)
-    one_line(error, run / name)
-
-
-@pytest.mark.parametrize(
-    "part", ["checkpoints", BEST, "checkpoints/state", "results.json"]
-)
+@pytest.mark.parametrize("part", ["checkpoints", BEST, "checkpoints/state"])
 def test_what_is_of_another_run_is_refused(part, run, other):
     if (run / part).is_dir():
         shutil.rmtree(run / part)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from p5_keras.data.records import Problems
+
 #: Orders of the four numbers, and how people call them.
 FORMATS = {
     "xywh": "x, y, width, height",
@@ -21,6 +23,8 @@ UNITS = ("pixels", "shares", "percent")
 
 # Shares of boxes: that may be wrong by chance, and from which on a set is refused.
 _FEW, _MANY = 0.02, 0.1
+# Boxes that do not all lie in one corner of their images by chance.
+_SOME = 10
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,36 @@ def check(
     )
 
 
+def note_scale(
+    boxes: np.ndarray,
+    drawn: np.ndarray,
+    sides: np.ndarray,
+    used: Form,
+    problems: Problems,
+) -> None:
+    """Notes boxes that fit their images better than the size that their file says.
+
+    Args:
+        boxes: `(m, 4)` as they are written, all of a set.
+        drawn: `(m, 2)`, height and width that the file says, of the image of each.
+        sides: `(m, 2)`, height and width of the image itself.
+        used: The form that they are read in.
+        problems: Takes the note.
+    """
+    smaller = (np.asarray(sides) < np.asarray(drawn)).all(axis=1)
+    if used.units != "pixels" or smaller.sum() < _SOME:
+        return
+    boxes, sides = np.reshape(boxes, (-1, 4))[smaller], np.asarray(sides)[smaller]
+    if _wrong(used, boxes, sides).mean() <= _FEW:
+        problems.note(
+            f"{len(boxes)} boxes are scaled down from the size that their file says to "
+            "the smaller one of their image, and as they are written all lie within "
+            "the smaller one: if they are in pixels of the image, its size in the file "
+            "is wrong, and to be left out there",
+            severity="high",
+        )
+
+
 def swapped(corners: np.ndarray) -> np.ndarray:
     """Returns corners with the lower end first.
 
@@ -166,6 +200,13 @@ def _other(
         return best, (
             f"{wrong} of {count} boxes that reach past their image or have no area, "
             f"which all fit as {FORMATS[best.format]}"
+        )
+    percent = replace(used, units="percent")
+    best = _best(percent, boxes, sizes)
+    if count >= 10 and top <= 101 and _wrong(best, boxes, sizes).mean() <= _FEW:
+        return best, (
+            f"{wrong} of {count} boxes that reach past their image or have no area, "
+            "which all fit as percents"
         )
     if wrong < 10 or wrong <= 2 * _MANY * count:
         return None, ""

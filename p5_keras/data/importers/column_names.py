@@ -20,9 +20,15 @@ _TIMES = {"date", "datetime", "timestamp"}
 # What names it only alone: "number of rooms" is no id, "year built" no time.
 _ID_ALONE = {"index", "key", "no", "nr", "number", "row"}
 _TIME_ALONE = {"time", "year", "day"}
+# A split in words or in yes and no: "is_test", "fold".
+_SPLITS = {"train", "training", "test", "testing", "validation", "holdout"}
+_SPLIT_ALONE, _FOLDS = {"fold", "split", "partition", "holdout"}, 20
 _SUFFIXES = {"id", "no", "nr", "num", "number", "name", "code", "key", "index", "idx"}
 
 _DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
+
+# Seconds since 1970 of the years 2000 to 2035.
+_EPOCH = 946_684_800, 2_051_222_400
 
 
 def note_names(records: Records) -> None:
@@ -64,7 +70,15 @@ def _named(
     number, grouped = int(rows.max()) + 1, records.groups is not None
     spread = _spread(rows, splits)
     repeats = 2 <= number <= len(rows) / 2 and spread and not grouped
-    if kind in ("group", "id") and repeats:
+    if kind == "split" and role != "column" and number <= _FOLDS:
+        yield (
+            "medium",
+            f"{what} has the name of a split and is read as {role}; if it holds words "
+            f"such as train and test, --dataset_options=split_column={name} takes it; "
+            f"--dataset_options=group={name} keeps each of its values in one split"
+            f"{leave}",
+        )
+    elif kind in ("group", "id") and repeats:
         yield (
             "medium" if kind == "group" else "low",
             f"{what} has the name of {'a group' if kind == 'group' else 'an id'}, and "
@@ -89,10 +103,13 @@ def _named(
 
 
 def kind_of_name(name: str) -> str:
-    """Returns what a column is by its name: "group", "id", "date", "time" or "".
+    """Returns what a column is by its name.
 
     Args:
         name: The name, such as "patientID", "row_id" or "Date".
+
+    Returns:
+        "group", "id", "date", "time", "split" or "".
     """
     words = re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower())
     numbered = re.search(r"\d", name) and words[:1] != ["unnamed"]
@@ -103,12 +120,22 @@ def kind_of_name(name: str) -> str:
         return "group"
     if _IDS & set(words) or (alone and first in _ID_ALONE):
         return "id"
-    if words[-1] in _TIMES:
+    if words[-1] in _TIMES or (words[-1] == "at" and not alone):  # created_at
         return "date"
+    if (alone and first in _SPLIT_ALONE) or (
+        len(words) == 2 and _SPLITS & set(words) and {"is", "in", "set"} & set(words)
+    ):
+        return "split"
     return "time" if alone and first in _TIME_ALONE else ""
 
 
 def _are_dates(values: np.ndarray) -> bool:
+    if values.dtype.kind == "f":
+        low, high = (float(v) for v in (values.min(), values.max()))
+        whole = low != high and (values == np.round(values)).all()
+        return bool(whole) and any(
+            _EPOCH[0] <= low / unit and high / unit <= _EPOCH[1] for unit in (1, 1000)
+        )
     if values.dtype.kind not in "OUS":
         return False
     return all(re.match(_DATE, str(value)) for value in values[:100])

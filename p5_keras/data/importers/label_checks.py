@@ -1,5 +1,6 @@
 """What labels tell before training: too few, one-sided, far off, in the inputs."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ FAR, FEW_FAR = 20.0, 0.01
 
 #: Fewest rows in which two equal columns are no chance, and classes that are named.
 _ROWS, _NAMED = 20, 8
+#: Number of classes from which so few training examples of the middle one are odd.
+_MANY_CLASSES, _FEW_EACH = 10, 3
 
 Found = Iterator[tuple[str, str]]
 
@@ -39,7 +42,7 @@ def note_labels(records: Records) -> None:
         column = records.columns[name]
         there = labelled(field, column)
         counts = {split: int((there & own).sum()) for split, own in rows.items()}
-        checks = [_few(name, counts)]
+        checks = [_few(name, counts), _in_case(name, field)]
         if field.kind == "number":
             values = np.asarray(column, "float64").reshape(len(column), -1)
             numbers |= {f"{name}[{i}]": v for i, v in enumerate(values.T)}
@@ -48,6 +51,8 @@ def note_labels(records: Records) -> None:
         elif field.kind != "mask":
             seen = {s: class_counts(field, column, own) for s, own in rows.items()}
             checks.append(_classes(name, field, seen, counts["train"]))
+        if field.kind == "boxes":
+            checks.append(_twice(name, column))
         checks.append(_in_inputs(inputs, codes, name, field, column))
         for check in checks:
             for severity, what in check:
@@ -112,8 +117,9 @@ def _classes(
     names = np.array([repr(name) for name in field.class_names], object)
     only_held = names[(train == 0) & (held > 0)]
     if len(only_held):
+        tested = held[train == 0].sum() / held.sum()
         yield (
-            "high" if 2 * len(only_held) > len(names) else "medium",
+            "high" if max(len(only_held) / len(names), tested) > 0.5 else "medium",
             f"classes of {name!r} without a training example: {_list(only_held)}; they "
             "cannot be learned, and all of them that are tested count as wrong",
         )
@@ -135,6 +141,14 @@ def _classes(
                 f"classes of {name!r} that every training example has: {_list(always)}",
             )
     elif field.kind == "class" and train.sum():
+        middle = int(np.median(train[train > 0]))
+        if len(names) >= _MANY_CLASSES and middle <= _FEW_EACH:
+            yield (
+                "medium",
+                f"half of the {len(names)} classes of {name!r} have {middle} training "
+                f"examples or less, such as {names[int((train == middle).argmax())]}: "
+                "they may be images, patients or places rather than classes",
+            )
         most = int(train.argmax())
         share = train[most] / train.sum()
         if share == 1:
@@ -149,6 +163,57 @@ def _classes(
                 f"{100 * share:.1f} % of the training examples of {name!r} are "
                 f"{names[most]}: an accuracy near that says nothing; look at the "
                 "confusion matrix; class_weights='balanced' in a recipe weighs them",
+            )
+
+
+def _in_case(name: str, field: Field) -> Found:
+    """Says which classes may be one; single characters may be letters of writing."""
+    for what, form, shown in (
+        ("in characters that look alike or are not seen,", _seen, ascii),
+        ("in case alone,", lambda own: _seen(own).casefold(), repr),
+    ):
+        together: dict[str, list[str]] = {}
+        for own in field.class_names:
+            together.setdefault(form(own), []).append(own)
+        twice = [own for own in together.values() if len(own) > 1 and len(own[0]) > 1]
+        if twice:
+            yield (
+                "medium",
+                f"classes of {name!r} that differ {what} such as "
+                f"{' and '.join(map(shown, twice[0]))}: they are learned as different "
+                "ones; call them the same if they are",
+            )
+            return
+
+
+def _seen(text: str) -> str:
+    """Returns what can be seen of a text, in one form."""
+    shown = (c for c in text if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", "".join(shown)).strip()
+
+
+def _twice(name: str, column: Any) -> Found:
+    """Says how many boxes stand twice in their image, with one class or with two."""
+    entries = [(i, entry) for i, entry in enumerate(column) if entry is not None]
+    sizes = [len(entry[1]) for _, entry in entries]
+    if not sum(sizes):
+        return
+    boxes = np.concatenate([np.reshape(entry[0], (-1, 4)) for _, entry in entries])
+    ids = np.concatenate([np.asarray(entry[1]) for _, entry in entries])
+    image = np.repeat([i for i, _ in entries], sizes)
+    places = int(same_rows([image, *boxes.T]).max()) + 1
+    objects = int(same_rows([image, ids, *boxes.T]).max()) + 1
+    for count, what in (
+        (
+            len(ids) - objects,
+            "again with the same place and class: each is learned, and measured, twice",
+        ),
+        (objects - places, "with the place of one of another class: one may be wrong"),
+    ):
+        if count:
+            yield (
+                "medium" if count > FEW_FAR * len(ids) else "low",
+                f"{count} of {len(ids)} boxes of {name!r} stand in their image {what}",
             )
 
 

@@ -257,6 +257,13 @@ def _numbered(
         raise _unclear(f"{len(values)} values without names", counts)
     what = f"masks of {len(values)} values without names: the values name the classes"
     problems.guess(what, "classes=NAME,… or " + _DECIDES)
+    if len(values) > 8 and values[-1] >= 4 * len(values):
+        problems.note(
+            f"masks of {len(values)} values up to {values[-1]}: each is read as a "
+            "class; shares, depths or numbers of objects are none; values=NAME:VALUE,… "
+            "says which are",
+            severity="high",
+        )
     found = tuple("background" if v == 0 else str(v) for v in values)
     return Field("mask", found, tuple(values))
 

@@ -19,19 +19,6 @@ Reading = Mapping[str, Any]
 
 #: The file of a run's folder with the readings of its data, and what these held.
 FILE = "reading.json"
-#: What is used of it.
-SCHEMA: dict[str, Any] = {
-    "readings": [dict],
-    "digests": {
-        str: {
-            "examples": int,
-            "classes?": {str: {str: int}},
-            "content?": str,
-        }
-    },
-}
-#: What to do about one that is damaged: another would say that other data are the same.
-ADVICE = "Put it back, or train anew with another --workdir"
 #: What a run of an earlier version had decided, which did not write it down.
 EARLIER: Reading = {
     "splits": {"rule": "rank"},
@@ -60,11 +47,8 @@ def load(reading: str | os.PathLike[str] | Reading, dataset: str = "") -> Readin
             f"model. Received: reading={str(reading)!r}, without a config.json"
         )
     if not file.exists():
-        if json_file.read(folder / "config.json").get("run"):
-            raise ValueError(f"{file} is missing. {ADVICE}")
         return EARLIER
-    schema = {"readings": SCHEMA["readings"]}
-    found = json_file.read(file, schema, ADVICE)["readings"]
+    found = json_file.read(file, {"readings": [dict]})["readings"]
     own = [one for one in found if one.get("dataset") == dataset] or found
     if len(own) > 1:
         known = [one.get("dataset") for one in found]

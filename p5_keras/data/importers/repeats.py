@@ -289,4 +289,14 @@ def _is_measured(column: np.ndarray) -> bool:
     if column.dtype.kind != "f":
         return False
     known = column[np.isfinite(column)]
-    return bool((known != np.round(known, 1)).any())
+    if not (known != np.round(known, 1)).any():
+        return False
+    # Numbers that are rounded repeat by chance half as often as they come next to one
+    # another; copies, and numbers in full, repeat without neighbours.
+    values, counts = np.unique(known, return_counts=True)
+    steps = np.diff(values)
+    if not len(steps):
+        return True
+    pairs = counts[:-1] * counts[1:]
+    near = pairs[steps < 1.5 * steps.min()].sum()
+    return bool((counts * (counts - 1) // 2).sum() > 0.75 * near)

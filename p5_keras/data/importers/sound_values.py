@@ -26,6 +26,8 @@ EARLIER: Rule = {"gains": {"float": 1.0}}
 _LOW, _HIGH, _FULL, _QUIET = 1 / 64, 1.5, 0.999, 1e-3
 # Share of samples at full scale that music may have, and of sounds that may be odd.
 _LOUD, _ODD = 0.01, 0.1
+# Multiple of its standard deviation from which a sound's mean is odd.
+_CONSTANT = 10.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Sound:
         kind: "uint8", "int16", "int32" or "float".
         peak: Largest sample, as a share of full scale.
         loud: Share of the samples that are at the peak, if that is full scale or more.
+        offset: The mean sample, as a multiple of their standard deviation.
     """
 
     rate: int
@@ -45,6 +48,7 @@ class Sound:
     kind: str
     peak: float
     loud: float
+    offset: float
 
 
 def measure(rate: int, samples: np.ndarray, kind: str) -> Sound:
@@ -58,7 +62,9 @@ def measure(rate: int, samples: np.ndarray, kind: str) -> Sound:
     size = np.abs(samples)
     peak = float(size.max())
     loud = float((size >= _FULL * peak).mean()) if peak >= _FULL else 0.0
-    return Sound(rate, len(samples) / rate, kind, peak, loud)
+    mean, spread = abs(float(samples.mean())), float(samples.std())
+    offset = mean / max(spread, 1e-9) if mean else 0.0
+    return Sound(rate, len(samples) / rate, kind, peak, loud, offset)
 
 
 def decide(sounds: Sequence[Sound], problems: Problems) -> dict[str, Any]:
@@ -157,6 +163,11 @@ def note(sounds: Sequence[Sound], rule: Rule, problems: Problems) -> None:
     for what, count in (
         ("sounds that are silent", silent),
         ("sounds that are nearly silent", int(((peaks > 0) & (peaks < _QUIET)).sum())),
+        (
+            "sounds that are a constant, or nearly: what is heard is less than a tenth "
+            "of how far it lies from 0",
+            sum(s.offset > _CONSTANT for s in sounds),
+        ),
         ("sounds cut off at full scale, for more than 1 % of their samples", cut),
     ):
         severity = "high" if 2 * count > len(sounds) else "medium"

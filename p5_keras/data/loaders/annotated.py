@@ -158,7 +158,10 @@ def box_column(
     written = [_written(e) for e in found]
     counts = [len(boxes) for boxes in written]
     sizes = np.repeat([e.drawn for e in found] or [(1, 1)], counts or 0, axis=0)
-    box_forms.check(np.concatenate([np.zeros((0, 4)), *written]), sizes, form)
+    sides = np.repeat([e.side for e in found] or [(1, 1)], counts or 0, axis=0)
+    together = np.concatenate([np.zeros((0, 4)), *written])
+    box_forms.check(together, sizes, form)
+    box_forms.note_scale(together, sizes, sides, form, problems)
     ids = {name: i for i, name in enumerate(class_names)}
     column: BoxColumn = []
     for example in examples:

@@ -121,6 +121,8 @@ def load(
     counts = [len(e.objects.written) for e in examples]
     sizes = np.repeat([e.mask.drawn for e in examples] or [(1, 1)], counts or 0, axis=0)
     box_forms.check(written[:, :4], sizes, form, written[:, 4])
+    sides = np.repeat([e.side for e in examples] or [(1, 1)], counts or 0, axis=0)
+    box_forms.note_scale(written[:, :4], sizes, sides, form, problems)
     if masks:
         faults = coco_masks.draw([e.mask for e in examples])
         for fault in filter(None, faults):

@@ -297,7 +297,9 @@ def _learn(
         elif rule.form == "text" and name not in classes:
             several = name in found and found[name].kind == "labels"
             if not several:
-                doubt = table_columns.doubts(table.columns[name], name)
+                doubt = table_columns.doubts(
+                    table.columns[name], name, target=name in found
+                )
                 problems.note(doubt, severity="medium")
     return replace(known, labels=found)
 

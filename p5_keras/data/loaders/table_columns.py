@@ -135,6 +135,13 @@ def _written(
     usual = told or ("." if PLAIN in ways else likely)
     chosen = next((n for n in ways if n.decimal == usual), ways[0])
     about, what = chosen.about(), f"column {name!r} has numbers with "
+    if chosen.mixed:
+        units = [*chosen.units, *["none"] * (chosen.bare and "%" in chosen.units)]
+        problems.note(
+            f"column {name!r} has numbers with different units ({', '.join(units)}), "
+            "which are left out as if they were the same: bring them to one",
+            severity="high",
+        )
     if "," not in signs and "." not in signs:  # whole numbers, which tell nothing
         problems.note(what + about if about else "")
         return replace(chosen, decimal=told or chosen.decimal)
@@ -345,12 +352,13 @@ def is_unspaced(texts: np.ndarray) -> bool:
     return 2 * own > (pc.sum(pc.utf8_length(values)).as_py() or 0)
 
 
-def doubts(values: pa.Array, name: str) -> str:
+def doubts(values: pa.Array, name: str, target: bool = False) -> str:
     """Returns what may be wrong with a column of texts, or nothing.
 
     Args:
         values: Strings or float64, null where missing.
         name: Name of the column.
+        target: Whether it is one of classes, whose names are looked at as such.
     """
     if pa.types.is_floating(values.type):
         return ""
@@ -363,6 +371,8 @@ def doubts(values: pa.Array, name: str) -> str:
             f"{others[0]!r}, so all are read as texts; if that stands for a missing "
             "value name it in `missing`"
         )
+    if target:
+        return ""
     folded = pc.value_counts(pc.utf8_lower(different)).to_pylist()
     if len(different) <= MAX_TEXTS and len(folded) < len(different):
         twice = next(entry["values"] for entry in folded if entry["counts"] > 1)

@@ -40,6 +40,11 @@ class Numbers:
     units: tuple[str, ...] = ()
     bare: bool = True
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the same number may stand for different things."""
+        return len(self.units) > 1 or ("%" in self.units and self.bare)
+
     def about(self) -> str:
         """Returns what is not plain about them, or nothing."""
         found = []

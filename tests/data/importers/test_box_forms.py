@@ -167,3 +167,43 @@ def test_voc_in_shares(tmp_path):
         voc.load(str(tmp_path), Problems())
     records = voc.load(str(tmp_path), Problems(), box_units="shares")
     np.testing.assert_allclose(records.columns["objects"][0][0], [[0.5, 0.25, 1, 0.75]])
+
+
+def test_percents_of_small_images():
+    """Centred boxes of 40 % to 60 % of images of 32 pixels."""
+    boxes = np.array([[30.0, 20, 40 + i, 60] for i in range(20)])
+    with pytest.raises(ValueError, match="give --dataset_options=box_units=percent"):
+        box_forms.check(boxes, np.full((20, 2), 32), Form("xywh"))
+
+
+@pytest.mark.parametrize("loader", [coco, voc])
+@pytest.mark.parametrize("far", [False, True])
+def test_a_size_that_is_not_that_of_the_image(tmp_path, loader, far):
+    """The file says 64x48, the images have 32x24, and so do the boxes, but for some."""
+    boxes = [[8, 6, 8 + i, 10] for i in range(12)] + [[40, 30, 10, 10]] * far
+    for i, (x, y, width, height) in enumerate(boxes):
+        Image.new("RGB", (32, 24)).save(tmp_path / f"{i}.png")
+        if loader is voc:
+            (tmp_path / f"{i}.xml").write_text(
+                "<annotation><size><width>64</width><height>48</height></size><object>"
+                f"<name>cat</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin><xmax>"
+                f"{x + width + 1}</xmax><ymax>{y + height}</ymax></bndbox></object>"
+                "</annotation>"
+            )
+    if loader is coco:
+        things = [
+            {"id": i, "image_id": i, "category_id": 1, "bbox": [x, y, w + 1, h]}
+            for i, (x, y, w, h) in enumerate(boxes)
+        ]
+        images = [
+            {"id": i, "file_name": f"{i}.png", "width": 64, "height": 48}
+            for i in range(len(boxes))
+        ]
+        names = [{"id": 1, "name": "cat"}]
+        parts = {"images": images, "annotations": things, "categories": names}
+        (tmp_path / "a.json").write_text(json.dumps(parts))
+    problems = Problems()
+    loader.load(str(tmp_path), problems)
+    worst = [what for severity, what, _ in problems.findings() if severity == "high"]
+    assert len(worst) == (not far)
+    assert far or worst[0].startswith("12 boxes are scaled down from the size")

@@ -38,6 +38,70 @@ def test_good_labels_are_not_noted():
 
 
 @pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("cat", "Cat", "dog"), "in case alone, such as 'cat' and 'Cat'"),
+        (("caf\u00e9", "cafe\u0301"), r"seen, such as 'caf\xe9' and 'cafe\u0301'"),
+        (("tea", "tea\u200b"), r"seen, such as 'tea' and 'tea\u200b'"),
+        (("a", "A"), ""),  # letters
+        (("-1", "1"), ""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["class", "boxes", "mask"])
+def test_names_that_may_be_one_class(names, shown, kind):
+    columns = {
+        "class": np.arange(N) % len(names),
+        "boxes": [(np.zeros((1, 4)), np.array([i % len(names)])) for i in range(N)],
+        "mask": ["m.png"] * N,
+    }
+    notes = found({"y": Field(kind, names)}, {"y": columns[kind]})
+    assert [what for _, what in notes if shown and shown in what] == [
+        what for _, what in notes
+    ]
+    assert len(notes) == bool(shown)
+
+
+def test_classes_that_most_test_labels_are_of_are_worst():
+    """One of three classes, which 30 of 40 held-out examples have."""
+    ids = np.concatenate([np.arange(60) % 2, np.where(np.arange(40) % 4, 2, 0)])
+    notes = found({"y": Field("class", ("a", "b", "c"))}, {"y": ids})
+    assert notes[0][0] == "high" and "without a training example: 'c'" in notes[0][1]
+
+
+def test_classes_of_a_few_examples_each():
+    fields = {"y": Field("class", tuple(f"case {i}" for i in range(33)))}
+    ids = np.arange(N) % 33
+    assert found(fields, {"y": ids}) == [
+        (
+            "medium",
+            "half of the 33 classes of 'y' have 2 training examples or less, such as "
+            "'case 0': they may be images, patients or places rather than classes",
+        )
+    ]
+    fields = {"y": Field("class", tuple(f"case {i}" for i in range(10)))}
+    assert not found(fields, {"y": np.arange(N) % 10})  # six of each
+
+
+def test_boxes_that_stand_twice():
+    corner, middle = [0, 0, 0.5, 0.5], [0.2, 0.2, 0.5, 0.5]
+    once = (np.array([corner, middle]), np.array([0, 0]))
+    twice = (np.array([corner, corner, corner]), np.array([0, 0, 1]))
+    notes = found(
+        {"y": Field("boxes", ("cat", "dog"))}, {"y": [twice] * 4 + [once, None] * 48}
+    )
+    assert notes == [
+        (
+            "medium",
+            f"4 of 108 boxes of 'y' stand in their image {what}",
+        )
+        for what in (
+            "again with the same place and class: each is learned, and measured, twice",
+            "with the place of one of another class: one may be wrong",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
     ("counts", "severity", "start"),
     [
         (([60, 0], [20, 20]), "high", "every training example of 'y' is 'a'"),
@@ -164,10 +228,19 @@ def test_inputs_that_say_the_target():
         ("order_date", "date"),
         ("timestamp", "date"),
         ("year", "time"),
+        ("created_at", "date"),
+        ("updatedAt", "date"),
+        ("is_test", "split"),
+        ("in train", "split"),
+        ("fold", "split"),
         *[
             (n, "")
             for n in (
                 "user_age",
+                "at",
+                "test",
+                "is_valid",
+                "blood test",
                 "nr_11",
                 "number of rooms",
                 "year built",
@@ -250,3 +323,23 @@ def test_splits_that_were_cut_are_kept_as_a_guess():
     problems = Problems()
     split_examples(list("abc"), ["train", "validation", "test"], problems=problems)
     assert not problems.guesses
+
+
+def test_a_split_among_the_inputs_is_noted():
+    flags = np.arange(N) % 2.0
+    ((severity, what),) = named("input", "is_test", flags)
+    assert severity == "medium"
+    assert what.startswith("input 'is_test' has the name of a split and is read as in")
+    assert "--dataset_options=split_column=is_test" in what
+    assert not named("input", "is_test", RNG.normal(size=N))
+    assert not named("column", "fold", flags)
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_seconds_since_1970_are_a_time(unit):
+    values = (1.7e9 + 3600.0 * np.arange(N)) * unit
+    ((severity, what),) = named("input", "t", values)
+    assert severity == "medium" and what.startswith("input 't' is a time by its values")
+    assert not named("input", "t", values + 0.5)
+    assert not named("input", "t", values * 0 + 1.7e9)
+    assert not named("input", "t", RNG.integers(1, 2**31, N).astype(float))

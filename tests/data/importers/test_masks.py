@@ -309,3 +309,15 @@ def test_smaller_masks_of_the_same_proportions(tmp_path):
     _, found = read(tmp_path, [half], notes=notes)
     np.testing.assert_array_equal(found, INSIDE)
     assert any(note.startswith("masks of another size") for note in notes)
+
+
+def test_values_that_may_be_shares_are_noted(tmp_path):
+    notes: list[str] = []
+    ramp = np.tile(np.arange(32, dtype="uint8") * 8, (24, 1))
+    read(tmp_path, [ramp], notes=notes)
+    said = "masks of 32 values up to 248: each is read as a class; shares, depths or"
+    assert sum(note.startswith(said) for note in notes) == 1
+    (tmp_path / "b").mkdir()
+    notes.clear()
+    read(tmp_path / "b", [ramp // 8], notes=notes)
+    assert not [note for note in notes if "shares" in note]

@@ -116,9 +116,6 @@ def test_a_reading_is_a_runs_folder_or_what_it_was(tmp_path):
         load(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     assert load(tmp_path) == EARLIER
-    (tmp_path / "config.json").write_text('{"run": "1-2"}')  # which had a reading
-    with pytest.raises(ValueError, match=r"reading\.json is missing. Put it back"):
-        load(tmp_path)
     both = [{"dataset": "folder:a", "x": 1}, {"dataset": "folder:b", "x": 2}]
     (tmp_path / "reading.json").write_text(json.dumps({"readings": both}))
     assert load(str(tmp_path), "folder:b")["x"] == 2

@@ -166,3 +166,22 @@ def test_rows_of_few_categories_repeat_by_chance():
     )
     first = found(own)[0]
     assert first[0] == "high" and first[1].startswith("100 of 100 rows of test")
+
+
+@pytest.mark.parametrize(
+    ("digits", "copies", "severity"),
+    [(3, 0, {"low"}), (12, 30, {"high"}), (3, 700, {"high"})],
+)
+def test_rounded_numbers_repeat_by_chance(digits, copies, severity):
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(size=1000), digits)
+    x[1000 - copies :] = x[:copies]
+    own = Records(
+        "set",
+        np.array(["train"] * 800 + ["validation"] * 100 + ["test"] * 100),
+        {"y": Field("number")},
+        {"y": rng.normal(size=1000)},
+        inputs={"x": x},
+        problems=Problems(),
+    )
+    assert {s for s, _, _ in found(own)} == severity

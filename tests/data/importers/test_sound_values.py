@@ -99,8 +99,8 @@ def test_what_cannot_be_heard_is_noted(tmp_path):
 
 
 def test_an_odd_sound_does_not_silence_the_others():
-    usual = [sound_values.Sound(RATE, 1.0, "float", 0.8, 0.0)] * 19
-    odd = sound_values.Sound(RATE, 1.0, "float", 1e30, 0.0)
+    usual = [sound_values.Sound(RATE, 1.0, "float", 0.8, 0.0, 0.0)] * 19
+    odd = sound_values.Sound(RATE, 1.0, "float", 1e30, 0.0, 0.0)
     assert sound_values.decide([*usual, odd], Problems()) == {"gains": {}}
 
 
@@ -132,3 +132,11 @@ def test_a_header_that_promises_too_much(tmp_path):
     (tmp_path / "c.wav").write_bytes(content)
     with pytest.raises(ValueError, match="its header says 2000000 samples a second"):
         read_sound(tmp_path / "c.wav", RATE)
+
+
+def test_a_constant_below_the_sound_is_noted(tmp_path):
+    _, problems = load(written(tmp_path, np.rint(TONE * 300 + 30000).astype("int16")))
+    (found,) = [what for s, what, _ in problems.findings() if s == "high"]
+    assert found.startswith("sounds that are a constant, or nearly")
+    _, problems = load(written(tmp_path / "b", (TONE * 300 + 300).astype("int16")))
+    assert not [s for s, _, _ in problems.findings() if s == "high"]

@@ -18,6 +18,12 @@ def write(path, seconds=0.6, rate=1000, channels=1):
     return path
 
 
+CONSTANT = (
+    "sounds that are a constant, or nearly: what is heard is less than a tenth of how "
+    "far it lies from 0"
+)
+
+
 @pytest.fixture
 def sounds(tmp_path):
     for name in ("dog", "cat"):
@@ -36,7 +42,7 @@ def test_sounds_by_class(sounds):
     assert (records.inputs["waveform"] == 8000).all()
     sound = records.encoders["sound"]
     assert (sound.rate, sound.seconds) == (1000, 0.6)
-    assert dict(problems.notes) == {"files that are no sounds": 1}
+    assert dict(problems.notes) == {"files that are no sounds": 1, CONSTANT: 20}
 
 
 def test_other_rates_and_channels_are_noted(sounds):
@@ -49,6 +55,7 @@ def test_other_rates_and_channels_are_noted(sounds):
         "sounds with 2 channels, which are averaged": 1,
         "sounds at 2000 samples a second, brought to 1000": 1,
         "sounds longer than 0.5 s, cut off": 20,
+        CONSTANT: 20,
     }
 
 

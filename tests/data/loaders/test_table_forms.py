@@ -104,15 +104,36 @@ def test_what_may_be_a_slip_is_noted(tmp_path):
     rows = [f"{i % 20 or 'gone'},{('yes', 'Yes', 'no')[i % 3]}" for i in range(60)]
     path = write(tmp_path, "n,y\n" + "\n".join(rows))
     # 19 numbers of which 5 % are not: as faults; with more, as texts, with a note.
-    rows = [f"{i % 5 or 'gone'},{('yes', 'Yes', 'no')[i % 3]}" for i in range(60)]
-    path = write(tmp_path, "n,y\n" + "\n".join(rows))
+    rows = [f"{i % 5 or 'gone'},{'Ab' if i % 2 else 'ab'},{i % 3}" for i in range(60)]
+    path = write(tmp_path, "n,c,y\n" + "\n".join(rows))
     problems = Problems()
     table.load(path, problems, targets=("y",))
     assert dict(problems.notes) == {
-        "column 'y' has values that differ in case alone, such as ['yes', 'Yes']": 1,
+        "column 'c' has values that differ in case alone, such as ['ab', 'Ab']": 1,
         "column 'n' has numbers and 1 other values such as 'gone', so all are read as "
         "texts; if that stands for a missing value name it in `missing`": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("cells", "units"),
+    [
+        (("5 %", "0.05"), "%, none"),
+        (("$5", "€5"), "$, €"),
+        (("$5", "5"), ""),
+        (("5 %", "6%"), ""),
+    ],
+)
+def test_numbers_of_different_units_are_noted(tmp_path, cells, units):
+    cells = tuple(cell.replace("5", "{0}5") for cell in cells)
+    rows = [f"{cells[i % 2].format(i % 7)},{'ab'[i % 3 % 2]}" for i in range(60)]
+    problems = Problems()
+    table.load(write(tmp_path, "n,y\n" + "\n".join(rows)), problems, targets=("y",))
+    worst = [what for severity, what, _ in problems.findings() if severity == "high"]
+    assert worst == [
+        f"column 'n' has numbers with different units ({units}), which are left out as "
+        "if they were the same: bring them to one"
+    ] * bool(units)
 
 
 @pytest.fixture
