@@ -538,6 +538,15 @@ def test_predictions_yields_batches_in_order():
         assert fields["kind"]["label"].tolist() == [1]
 
 
+def test_predictions_takes_the_labels_of_one_task_without_its_name():
+    task = p5.tasks.Classification("y", num_classes=4)
+    model = p5.build_model(p5.trunks.Conv(width=4, levels=2), [task], (8, 8, 1))
+    images = np.zeros((4, 8, 8, 1), "float32")
+    dataset = tf.data.Dataset.from_tensors((images, np.arange(4)))
+    (found,) = model.predictions(dataset)
+    assert found["label"]["y"].reshape(-1).tolist() == [0, 1, 2, 3]
+
+
 def test_decode_by_task():
     model = set_by_hand(build())
     fields = model.decode(model.predict(X, verbose=0))
