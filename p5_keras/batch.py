@@ -65,6 +65,11 @@ def as_arrays(what: str, given: Any, tasks: Sequence[str]) -> dict[str, Any]:
 
 def _array(what: str, task: str, value: Any) -> Any:
     tensors = (tf.Tensor, tf.RaggedTensor, tf.SparseTensor)
+    if value is None and what == "labels":
+        raise ValueError(
+            f"The labels of task {task!r} must be an array, with NaN where a label is "
+            "missing. Received: None"
+        )
     if value is None or isinstance(value, tensors):
         return value
     try:
@@ -144,6 +149,13 @@ def _check_values(
 ) -> tuple[int, ...]:
     """Checks arrays as `prepared` does, and returns the shape of one label."""
     flat = tf.nest.flatten(label)
+    if not all(len(part.shape) for part in flat):
+        raise task.refusal("a single number")
+    if weight is not None and tuple(weight.shape[:1]) != (len(flat[0]),):
+        raise ValueError(
+            f"The sample weights of task {task.name!r} must be one for each example. "
+            f"Received: the shape {tuple(weight.shape)} for {len(flat[0])} labels"
+        )
     each = sum(int(np.prod(part.shape[1:])) for part in flat)
     if not min(len(part) for part in flat):
         raise task.refusal("no example")

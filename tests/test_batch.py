@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import p5_keras as p5
-from p5_keras.batch import by_task
+from p5_keras.batch import by_task, prepared
 from p5_keras.losses.base import MeanLoss
 
 NAN = np.nan
@@ -250,3 +250,28 @@ def test_a_loss_that_is_no_number_ends_the_training():
     bad[1, 0] = np.nan
     with pytest.raises(ValueError, match=r"inputs must be finite.*in 'x'"):
         model.fit(bad, {"size": SIZE}, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "message"),
+    [
+        ({**Y, "size": None}, None, "The labels of task 'size' must be an array"),
+        ({**Y, "size": np.float32(1)}, None, "Received: a single number"),
+        (Y, {**dict.fromkeys(Y), "size": 2.0}, r"the shape \(\) for 24 labels"),
+        (Y, {**dict.fromkeys(Y), "size": [1.0]}, r"the shape \(1,\) for 24 labels"),
+    ],
+)
+def test_labels_and_weights_are_one_for_each_example(y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        prepared(tasks(), y, weight)
+
+
+def test_classes_that_are_too_high_are_refused_under_losses_of_keras():
+    chosen = [p5.tasks.Classification("kind", num_classes=3)]
+    model = compiled(
+        chosen,
+        loss={"kind": "sparse_categorical_crossentropy"},
+        metrics={"kind": [keras.metrics.MeanIoU(3), "crossentropy"]},
+    )
+    with pytest.raises(ValueError, match="8 that are not, the largest 3"):
+        model.evaluate(batches({"kind": KIND + 1}), verbose=0)

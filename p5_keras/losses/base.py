@@ -126,7 +126,8 @@ class Wrapped(MeanLoss):
                 "takes the mean over the labelled examples of all replicas. "
                 f"Received: {loss.name} with reduction={loss.reduction!r}"
             )
-        super().__init__(name=name or getattr(loss, "name", None))
+        own = str(getattr(loss, "name", None) or getattr(loss, "__name__", ""))
+        super().__init__(name=name or own.strip("<>") or None)
         self.loss, self._view = loss, view
 
     def elements(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:

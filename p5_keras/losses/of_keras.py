@@ -22,6 +22,7 @@ import inspect
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from p5_keras.losses.base import MeanLoss, Wrapped
@@ -33,6 +34,25 @@ Tensor = Any
 _SCORES = ("hinge",)
 #: Losses and metrics that see an example's values together, not one by one.
 _TOGETHER = ("dice", "tversky", "cosine", "categorical", "kl", "kullback", "circle")
+#: By how a task is compared: losses and metrics of Keras that have no meaning there,
+#: and the reason. Keras would give a number all the same.
+_MEANINGLESS = {
+    "labels": (
+        ("categorical", "circle"),
+        "compare one class of many, where labels are yes or no one by one; the binary "
+        "ones do that",
+    ),
+    "values": (
+        *(("crossentropy", "categorical", "hinge", "dice", "tversky", "circle"),),
+        "compare classes, where labels are values",
+    ),
+}
+#: Losses of values above 0, which standardised ones and logarithms are not.
+_POSITIVE = ("poisson", "logarithmic", "percentage", "kl", "kullback")
+#: Metrics of decisions, which values are not.
+_DECISIONS = (
+    "accuracy auc precision recall iou sensitivity positives negatives fbeta f1"
+)
 
 
 def as_loss(loss: Any, task: Any) -> MeanLoss:
@@ -54,7 +74,48 @@ def as_loss(loss: Any, task: Any) -> MeanLoss:
             f"labels and outputs of its kind, {task.kind}, differ in form. "
             f"Received: loss={shown(loss)}"
         )
-    return Wrapped(known("loss", loss), view=_LossView(task))
+    given, loss = loss, known("loss", loss)
+    if inspect.isclass(loss):
+        loss = loss()
+    check_meaning("loss", loss, given, task)
+    return Wrapped(loss, view=_LossView(task))
+
+
+def check_meaning(what: str, measure: Any, given: Any, task: Any) -> None:
+    """Checks that a task can be measured by a loss or metric of Keras.
+
+    Args:
+        what: "loss" or "metrics".
+        measure: The loss or metric.
+        given: What the user gave for it.
+        task: The task.
+
+    Raises:
+        ValueError: It would give a number without a meaning.
+    """
+    if not of_keras(measure):
+        return
+    words, why = _MEANINGLESS.get(task.compares, ((), ""))
+    if task.compares == "values" and what == "metrics":
+        words = (*words, *_DECISIONS.split())
+    if any(word in _words(measure) for word in words):
+        raise ValueError(
+            f"The `{what}` of task {task.name!r}, a {task.kind}, must not be one of "
+            f"those that {why}. Received: {shown(given)}"
+        )
+    if "correlation" in _words(measure):
+        raise ValueError(
+            f"The `{what}` of task {task.name!r} must be a mean over examples, to "
+            "leave those without a label out; a correlation is one of each batch. "
+            f"Received: {shown(given)}"
+        )
+    positive = any(word in _words(measure) for word in _POSITIVE)
+    if task.compares == "values" and what == "loss" and positive:
+        raise ValueError(
+            f"The `loss` of task {task.name!r} must take values below 0, since it "
+            "compares standardised values or logarithms; as one of the `metrics` it "
+            f"would see values in their unit. Received: {shown(given)}"
+        )
 
 
 class _LossView:
@@ -90,10 +151,21 @@ class _LossView:
             if _one_by_one(loss):
                 y_true, y_pred = y_true[..., None], y_pred[..., None]
             return y_true, y_pred
-        y_pred = logits if scores else ops.softmax(logits, axis=-1)
+        # A copy: Keras would take its softmax for a sigmoid of the logits that it has
+        # noted with it, in losses that compare element by element.
+        p = ops.softmax(logits, axis=-1)
+        y_pred = logits if scores else p if "categorical" in _words(loss) else plain(p)
+        if len(y_true.shape) < len(y_pred.shape):
+            # Classes that are too high are counted, and refused after the step.
+            y_true = ops.minimum(y_true, y_pred.shape[-1] - 1)
         if not own or is_sparse(loss) or len(y_true.shape) == len(y_pred.shape):
             return y_true, y_pred
         return ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype), y_pred
+
+
+def plain(probabilities: Tensor) -> Tensor:
+    """Returns probabilities of which Keras does not know the logits."""
+    return tf.identity(probabilities)
 
 
 def known(what: str, given: Any) -> Any:

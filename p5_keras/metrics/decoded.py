@@ -7,7 +7,14 @@ import keras
 from keras import ops
 
 from p5_keras.losses.base import align, present_labels
-from p5_keras.losses.of_keras import is_sparse, known, of_keras, shown
+from p5_keras.losses.of_keras import (
+    check_meaning,
+    is_sparse,
+    known,
+    of_keras,
+    plain,
+    shown,
+)
 
 Tensor = Any
 
@@ -50,7 +57,7 @@ def as_metric(metric: Any, task: Any) -> keras.metrics.Metric:
             f"and outputs of its kind, {task.kind}, differ in form. "
             f"Received: {shown(metric)}"
         )
-    name = metric
+    given = metric
     if metric in ("accuracy", "acc"):
         if task.compares == "values":
             raise ValueError(
@@ -58,23 +65,31 @@ def as_metric(metric: Any, task: Any) -> keras.metrics.Metric:
                 f"Received: metrics=[{metric!r}]"
             )
         kind = {"classes": keras.metrics.SparseCategoricalAccuracy}
-        metric = kind.get(task.compares, keras.metrics.BinaryAccuracy)(name=name)
+        metric = kind.get(task.compares, keras.metrics.BinaryAccuracy)()
     elif metric in ("crossentropy", "ce") and task.compares != "values":
         kind = {"classes": keras.metrics.SparseCategoricalCrossentropy}
-        metric = kind.get(task.compares, keras.metrics.BinaryCrossentropy)(name=name)
+        metric = kind.get(task.compares, keras.metrics.BinaryCrossentropy)()
     metric = known("metric", metric)
     if inspect.isclass(metric):
         metric = metric()
     if not isinstance(metric, keras.metrics.Metric):
-        own = name if isinstance(name, str) else getattr(metric, "__name__", "metric")
+        own = getattr(metric, "__name__", "metric")
         metric = keras.metrics.MeanMetricWrapper(metric, name=own)
+    parameters = list(inspect.signature(metric.update_state).parameters)
+    if parameters[1:2] == ["sample_weight"]:
+        raise ValueError(
+            f"The `metrics` of task {task.name!r} must compare labels and outputs. "
+            f"Received: {shown(given)}, which takes one value"
+        )
+    check_meaning("metrics", metric, given, task)
     if task.compares == "labels" and getattr(metric, "threshold", 0) is None:
         raise ValueError(
             f"The labels of task {task.name!r} are yes or no one by one: give "
             f"{type(metric).__name__} a threshold, such as threshold=0.5. Received: "
             "threshold=None, which takes the likeliest label for the only one"
         )
-    return Decoded(metric, task)
+    # A metric is called as it was given, as Keras does.
+    return Decoded(metric, task, given if isinstance(given, str) else None)
 
 
 class Decoded(keras.metrics.Metric):
@@ -83,10 +98,13 @@ class Decoded(keras.metrics.Metric):
     Args:
         metric: The metric.
         task: The task that decodes.
+        name: Name, the metric's own if left out.
     """
 
-    def __init__(self, metric: keras.metrics.Metric, task: Any) -> None:
-        super().__init__(name=metric.name)
+    def __init__(
+        self, metric: keras.metrics.Metric, task: Any, name: str | None = None
+    ) -> None:
+        super().__init__(name=name or metric.name)
         self.metric, self._task = metric, task
 
     def update_state(
@@ -113,15 +131,20 @@ class Decoded(keras.metrics.Metric):
         if task.compares == "labels":
             logits = task.logits(y_pred)
             p = logits if _of_logits(metric) else ops.sigmoid(logits)
-            if isinstance(metric, _OF_ROWS) or getattr(metric, "multi_label", False):
+            if _of_rows(metric):
                 return y_true, p, ops.min(weight, axis=-1)
             y_true, p = (ops.reshape(a, [-1, 1]) for a in (y_true, p))
+            if isinstance(metric, keras.metrics.IoU):
+                weight = ops.cast(weight > 0, "int32")
+                if not isinstance(metric, keras.metrics.BinaryIoU):
+                    p = ops.cast(p > 0.5, "int32")
             return y_true, p, ops.reshape(weight, [-1])
         p = task.logits(y_pred)
-        p = p if _of_logits(metric) else ops.softmax(p, axis=-1)
+        p = p if _of_logits(metric) else plain(ops.softmax(p, axis=-1))
         classes = p.shape[-1]
         if len(y_true.shape) == len(p.shape):  # of mixed examples
             weight, y_true = weight[..., 0], ops.argmax(y_true, axis=-1)
+        y_true = ops.minimum(y_true, classes - 1)  # refused after the step if higher
         y_true, weight = (ops.reshape(a, [-1]) for a in (y_true, weight))
         p = ops.reshape(p, [-1, classes])
         if isinstance(metric, keras.metrics.IoU):
@@ -142,6 +165,13 @@ class Decoded(keras.metrics.Metric):
     def reset_state(self) -> None:
         """Resets the metric."""
         self.metric.reset_state()
+
+
+def _of_rows(metric: keras.metrics.Metric) -> bool:
+    """Whether a metric sees all labels of an example together."""
+    parts = ("multi_label", "class_id", "top_k")
+    chosen = any(getattr(metric, part, None) not in (None, False) for part in parts)
+    return chosen or isinstance(metric, _OF_ROWS)
 
 
 def _of_logits(metric: keras.metrics.Metric) -> bool:

@@ -132,3 +132,30 @@ def test_a_loss_of_the_whole_batch_is_refused():
     task = p5.tasks.Binary("b")
     with pytest.raises(ValueError, match="must give a value for each example"):
         mean(task, keras.losses.Dice(), np.ones((6, 1), "float32"), LOGITS[:, :1])
+
+
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "binary_focal_crossentropy"])
+def test_rows_of_classes_are_compared_element_by_element(loss):
+    task = p5.tasks.Classification("c", num_classes=3)
+    each = -np.where(HOT == 1, np.log(P), np.log(1 - P))
+    if "focal" in loss:
+        each *= np.where(HOT == 1, 1 - P, P) ** 2
+    wanted = each.mean(axis=-1)[KNOWN].mean()
+    assert mean(task, loss, CLASSES, LOGITS) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"),
+    [
+        (p5.tasks.Binary("b"), "categorical_crossentropy"),
+        (p5.tasks.Binary("b"), keras.losses.SparseCategoricalCrossentropy()),
+        (p5.tasks.MultiLabel("l", num_classes=3), "categorical_hinge"),
+        (p5.tasks.Regression("v"), "binary_crossentropy"),
+        (p5.tasks.Regression("v"), "msle"),
+        (p5.tasks.Regression("v"), keras.losses.Poisson()),
+        (p5.tasks.DenseRegression("d"), "mape"),
+    ],
+)
+def test_a_loss_without_a_meaning_is_refused(task, loss):
+    with pytest.raises(ValueError, match=r"The `loss` of task .* must.*Received: "):
+        task.training_loss(loss)

@@ -150,3 +150,48 @@ def test_what_has_no_accuracy_says_so():
         p5.tasks.Regression("v").training_metrics(["accuracy"])
     with pytest.raises(ValueError, match=r"must be of p5_keras\.metrics"):
         p5.tasks.Detection("o", num_classes=2).training_metrics(["mse"])
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        (p5.tasks.Binary("b"), "categorical_accuracy"),
+        (p5.tasks.Binary("b"), keras.metrics.SparseCategoricalAccuracy()),
+        (p5.tasks.Regression("v"), "binary_accuracy"),
+        (p5.tasks.Regression("v"), keras.metrics.AUC()),
+        (p5.tasks.Regression("v"), keras.metrics.PearsonCorrelation()),
+        (p5.tasks.Regression("v"), keras.metrics.Mean()),
+    ],
+)
+def test_a_metric_without_a_meaning_is_refused(task, metric):
+    with pytest.raises(ValueError, match=r"The `metrics` of task .* must.*Received: "):
+        task.training_metrics([metric])
+
+
+@pytest.mark.parametrize("name", ["mae", "AUC", "acc", "binary_crossentropy"])
+def test_a_metric_has_the_name_that_it_was_given(name):
+    task = p5.tasks.Regression("v") if name == "mae" else p5.tasks.Binary("b")
+    (metric,) = task.training_metrics([name])
+    assert metric.name == name
+
+
+def test_labels_of_yes_and_no_as_areas_and_one_of_several():
+    task = p5.tasks.MultiLabel("l", num_classes=3)
+    output = RNG.normal(size=(N, 3)).astype("float32")
+    label = RNG.integers(0, 2, (N, 3)).astype("float32")
+    t, z = label[USED], output[USED]
+    wanted = sk.jaccard_score(t.ravel(), z.ravel() > 0, average="macro")
+    iou = result(task, keras.metrics.MeanIoU(2), label, output)
+    assert iou == pytest.approx(wanted, abs=1e-5)
+    precision = result(task, keras.metrics.Precision(class_id=1), label, output)
+    assert precision == pytest.approx(sk.precision_score(t[:, 1], z[:, 1] > 0))
+
+
+def test_classes_are_compared_element_by_element():
+    task = p5.tasks.Classification("c", num_classes=3)
+    output = RNG.normal(size=(N, 3)).astype("float32")
+    label = RNG.integers(0, 3, N).astype("int32")
+    p = np.exp(output) / np.exp(output).sum(axis=-1, keepdims=True)
+    each = -np.where(np.eye(3)[label] == 1, np.log(p), np.log(1 - p))
+    found = result(task, "binary_crossentropy", label, output)
+    assert found == pytest.approx(each[USED].mean(), rel=1e-4)
