@@ -106,6 +106,7 @@ class Decoded(keras.metrics.Metric):
     ) -> None:
         super().__init__(name=name or metric.name)
         self.metric, self._task = metric, task
+        metric.reset_state()  # another model may have used it
 
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None

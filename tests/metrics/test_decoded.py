@@ -195,3 +195,13 @@ def test_classes_are_compared_element_by_element():
     each = -np.where(np.eye(3)[label] == 1, np.log(p), np.log(1 - p))
     found = result(task, "binary_crossentropy", label, output)
     assert found == pytest.approx(each[USED].mean(), rel=1e-4)
+
+
+def test_a_metric_that_another_model_used_begins_anew():
+    task = p5.tasks.Binary("b")
+    output = np.array([[1.0], [-1.0]], "float32")
+    used, label = keras.metrics.BinaryAccuracy(), (output > 0).astype("float32")
+    for truth, right in ((1 - label, 0), (label, 1)):
+        (metric,) = task.training_metrics([used])
+        metric.update_state(truth, output)
+        assert float(metric.result()) == right
