@@ -198,7 +198,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "dataset_options": _pairs("Each of `dataset_options`"),
     "export": _export,
     "tasks": _names("tasks", none=False),
-    "compare": _names("compare", none=False),
+    "compare": _names("compare", none=True),
     "trunk": _class_of("trunks", none=False),
     "sharing": _class_of("sharing", none=True),
     "weighting": _class_of("weighting", none=True),

@@ -94,7 +94,7 @@ WRONG = [
     ("--mode=compare --folds=1.5", "`--folds` must be a whole number"),
     ("--mode=compare --folds=0", "`folds` must be from 1"),
     ("--mode=compare --budget_minutes=-2", "finite number above 0"),
-    ("--mode=compare --compare=", "names with commas"),
+    ("--mode=compare --compare=NashMTL,,FAMO", "names with commas"),
     ("--mode=trial --folds=2 --fold=2", "`fold` must be one of"),
     ("--mode=trial --fold=0", "`fold` must be one of"),
     ("--mode=tpu_check --tpu_topology=big", "v5e:2x2"),
