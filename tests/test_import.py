@@ -14,11 +14,12 @@ HEAVY = ["matplotlib", "tensorflow_datasets", "sklearn", "faster_coco_eval", "PI
 # What `import p5_keras` costs and brings on top of `import keras`.
 MEASURE = """
 import json, sys, time
+start = time.process_time()
 import keras
-before, start = set(sys.modules), time.process_time()
+before, middle = set(sys.modules), time.process_time()
 import p5_keras
-seconds = time.process_time() - start
-print(json.dumps([seconds, sorted(set(sys.modules) - before)]))
+share = (time.process_time() - middle) / (middle - start)
+print(json.dumps([share, sorted(set(sys.modules) - before)]))
 """
 
 
@@ -34,14 +35,15 @@ def python(code, **environment):
 
 
 def test_the_import_adds_little_to_that_of_keras():
-    for _ in range(3):  # processor time, and the best of three: machines are busy
-        seconds, modules = json.loads(python(MEASURE).stdout)
+    # An eighth of Keras' own time at most: a busy machine is slow for both.
+    for _ in range(3):
+        share, modules = json.loads(python(MEASURE).stdout)
         roots = {name.partition(".")[0] for name in modules}
         assert "p5_keras" in roots
         assert roots.isdisjoint(HEAVY)
-        if seconds < 0.3:
+        if share < 1 / 8:
             return
-    pytest.fail(f"import p5_keras took {seconds:.2f} s more than import keras")
+    pytest.fail(f"import p5_keras took {share:.2f} of the time of import keras")
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
